@@ -1,0 +1,311 @@
+"""From the part of an address that a caller gave to a verified position in the workspace.
+
+A language server answers a wrong position with nothing, which reads like "no references". So every
+position that leaves this module is that of a name which stands there now, and whatever cannot be
+told apart is a `ToolFailure` that lists the candidates.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from punie.errors import ToolFailure, UsageError
+from punie.outline import CLASS, Declaration, Outline, Spot, group
+from punie.pysource import Name
+
+LISTED = 12
+"""Candidates that a message lists."""
+TRIED = 40
+"""Uses, or files with uses, that are resolved before giving up."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a caller means: one thing and the verified places of its name."""
+
+    symbol: str
+    spots: tuple[Spot, ...]
+    """Places to ask the server about: of all declarations, or of one use."""
+    declarations: tuple[Declaration, ...] = ()
+    """Empty when only a use is known."""
+    note: str = ""
+    """What the caller should know about how this was found."""
+
+
+class Lookup(Outline):
+    """Finds targets, for one tool call."""
+
+    async def locate(
+        self,
+        file_path: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        symbol: str | None = None,
+    ) -> Target:
+        """The one thing that an address means. Raises `ToolFailure` or `UsageError`."""
+        symbol = symbol.strip().strip("`").removesuffix("()") if symbol is not None else None
+        if symbol and "::" in symbol:
+            file, _, rest = symbol.partition("::")
+            file_path, symbol = file_path or file, rest.replace("::", ".")
+        if symbol is not None and not all(p.isidentifier() for p in symbol.split(".")):
+            raise UsageError(
+                f"symbol {symbol!r} is no Python name such as `func` or `Class.method`"
+            )
+        if file_path is None:
+            if symbol is None or line is not None or column is not None:
+                raise UsageError("address is incomplete: give symbol, or file_path with line")
+            return await self._anywhere(symbol)
+        path = self.python_file(file_path)
+        if line is None:
+            if symbol is None or column is not None:
+                raise UsageError("address is incomplete: with file_path give symbol or line")
+            return await self._in_file(path, symbol)
+        self._check(path, line, column)
+        if column is not None:
+            return self._at(path, line, column, symbol)
+        return await self._on_line(path, line, symbol)
+
+    def python_file(self, given: str) -> Path:
+        """The path of a Python file of the workspace, or `ToolFailure`."""
+        path = self.workspace.existing(given)
+        if path.is_dir():
+            raise ToolFailure(f"{given!r} is a folder: give a Python file")
+        if path.suffix not in (".py", ".pyi"):
+            raise ToolFailure(f"{given!r} is no Python file (.py or .pyi)")
+        self.workspace.read_text(path)
+        return path
+
+    # --- file and line
+
+    def _check(self, path: Path, line: int, column: int | None) -> None:
+        source, shown = self.source(path), self.workspace.relative(path)
+        if not 1 <= line <= source.line_count:
+            raise ToolFailure(f"{shown} has no line {line}: its lines are 1 to {source.line_count}")
+        width = len(source.lines[line - 1])
+        if column is not None and not 1 <= column <= width + 1:
+            raise ToolFailure(
+                f"{shown}:{line} has no column {column}: its columns are 1 to {width}"
+            )
+
+    def _at(self, path: Path, line: int, column: int, symbol: str | None) -> Target:
+        source, place = self.source(path), f"{self.workspace.relative(path)}:{line}:{column}"
+        word = source.word_at(line, column)
+        wanted = symbol.split(".")[-1] if symbol else None
+        if word is None or (wanted and word.text != wanted):
+            there = f"is {word.text!r}, not {wanted!r}" if word else "is no name"
+            names = ", ".join(f"{n.text} (column {n.column})" for n in source.on_line(line))
+            raise ToolFailure(f"at {place} {there}; names on that line: {names or 'none'}")
+        return Target(symbol or word.text, (_spot(path, word),))
+
+    async def _on_line(self, path: Path, line: int, symbol: str | None) -> Target:
+        """The one thing of that name, or of any name, that is declared or used on a line."""
+        wanted = symbol.split(".")[-1] if symbol else None
+        declared = [
+            d
+            for d in await self.declarations(path)
+            if d.start[0] <= line <= d.spot.line and wanted in (None, d.name)
+        ]
+        if len(groups := group(declared)) == 1:
+            return _target(symbol, groups[0])
+        source, shown = self.source(path), f"{self.workspace.relative(path)}:{line}"
+        names = [n for n in source.on_line(line) if wanted in (None, n.text)]
+        if not names and wanted:
+            word = re.search(rf"(?<!\w){wanted}(?!\w)", source.lines[line - 1])
+            if word:  # in a string, such as a quoted annotation
+                return self._at(path, line, word.start() + 1, symbol)
+        if not names:
+            where = sorted({n.line for n in source.names(wanted)}) if wanted else []
+            hint = f"; it stands on line {_enumerate(where)}" if where else ""
+            raise ToolFailure(f"{shown} holds no name{f' {wanted!r}' if wanted else ''}{hint}")
+        if wanted and len({await self._meaning(_spot(path, n)) for n in names}) == 1:
+            names = names[:1]
+        if len(names) > 1:
+            listed = ", ".join(f"{n.text} (column {n.column})" for n in names)
+            way = "column" if wanted else "symbol or column"
+            raise ToolFailure(f"{shown} holds several names: {listed}; give {way}")
+        return Target(symbol or names[0].text, (_spot(path, names[0]),))
+
+    async def _meaning(self, spot: Spot) -> frozenset[Spot]:
+        return frozenset(d.spot for d in await self.definitions(spot)) or frozenset({spot})
+
+    # --- file and symbol
+
+    async def _in_file(self, path: Path, symbol: str) -> Target:
+        """What a file declares under a name, else what its first use means."""
+        parts, shown = symbol.split("."), self.workspace.relative(path)
+        groups = group(d for d in await self.declarations(path) if d.answers(parts))
+        groups = groups or group(await self.attributes(parts, [path]))
+        if groups:
+            return self._only(symbol, groups)
+        source = self.source(path)
+        uses = [_spot(path, n) for n in source.names(parts[-1])]
+        if uses:
+            return await self._first_use(path, symbol, uses)
+        if inherited := await self._inherited(symbol):
+            return inherited
+        if elsewhere := group(await self.declared(parts)):
+            hint = f"; it is declared at {self._list(elsewhere)}"
+        else:
+            near = difflib.get_close_matches(parts[-1], {n.text for n in source.names()}, 3, 0.7)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ToolFailure(f"{shown} neither declares nor uses {symbol!r}{hint}")
+
+    async def _first_use(self, path: Path, symbol: str, uses: list[Spot]) -> Target:
+        """The first use that is no local variable, else the one local variable there is."""
+        shown, dotted = self.workspace.relative(path), "." in symbol
+        local: dict[frozenset[Spot], Spot] = {}
+        for use in uses[:TRIED]:
+            found = await self.definitions(use)
+            if dotted and not self._is_member(use, found, symbol):
+                continue
+            if not dotted and found and all(self._is_local(path, d) for d in found):
+                local.setdefault(frozenset(d.spot for d in found), use)
+                continue
+            return Target(symbol, (use,))
+        if len(local) == 1:
+            return Target(symbol, tuple(local.values()))
+        if local:
+            lines = _enumerate([use.line for use in local.values()])
+            raise ToolFailure(
+                f"{symbol!r} is a local variable in several places of {shown}: give line ({lines})"
+            )
+        if inherited := await self._inherited(symbol):
+            return inherited
+        name, lines = symbol.split(".")[-1], _enumerate(sorted({use.line for use in uses}))
+        raise ToolFailure(f"{shown} uses a {name!r} on line {lines}, but none is {symbol!r}")
+
+    def _is_local(self, path: Path, found: Declaration) -> bool:
+        """Whether a definition is a parameter or variable of a function of that file."""
+        if found.kind or found.spot.path != path or not found.name:
+            return False
+        source = self.source(path)
+        at = source.offset(found.spot.line, found.spot.column)
+        return source.import_at(at) is None and source.text[at - 1 : at] != "."
+
+    def _is_member(self, use: Spot, found: list[Declaration], symbol: str) -> bool:
+        """Whether a use of `c` is that of `a.b.c`: by its definition or as it is written."""
+        parts = symbol.split(".")
+        if any(d.answers(parts) for d in found):
+            return True
+        source = self.source(use.path)
+        at = source.offset(use.line, use.column)
+        before = source.text[max(0, at - 400) : at]
+        imported = re.search(r"from\s+([\w.]+)\s+import[\s\w,()]*$", before)
+        module = imported[1].split(".")[-1] if imported else None
+        return module == parts[-2] or before.endswith(f"{parts[-2]}.")
+
+    # --- symbol alone
+
+    async def _anywhere(self, symbol: str) -> Target:
+        parts = symbol.split(".")
+        groups = group(await self.declared(parts))
+        if not groups:
+            files = await self.files_with(f"self.{parts[-1]}")
+            groups = group(await self.attributes(parts, files))
+        if groups:
+            return self._only(symbol, groups)
+        return await self._inherited(symbol) or await self._used(symbol)
+
+    async def _inherited(self, symbol: str) -> Target | None:
+        """`Child.method` that a base class declares: the nearest base's."""
+        *head, name = symbol.split(".")
+        owners = group(d for d in await self.declared(head) if d.kind == CLASS) if head else []
+        if len(owners) > 1:
+            raise self._ambiguous(".".join(head), owners)
+        if not owners:
+            return None
+        for base in await self.bases(owners[0][0]):
+            members = [c for c in base.children if c.name == name]
+            if not members:
+                found = await self.attributes([base.name, name], [base.spot.path])
+                members = [d for d in found if d.container == base]
+            if members:
+                note = f"{symbol} is inherited: {members[0].qualified} declares it"
+                return Target(symbol, tuple(m.spot for m in members), tuple(members), note)
+        own = {c.name for c in owners[0][0].children}
+        near = difflib.get_close_matches(name, own, 3, 0.5) or sorted(own)[:LISTED]
+        place = self._list(owners[:1])
+        raise ToolFailure(f"{place} has no {name!r}; it has {', '.join(near) or 'no members'}")
+
+    async def _used(self, symbol: str) -> Target:
+        """What the workspace uses under a name without declaring it, such as `json.dumps`."""
+        parts = symbol.split(".")
+        meanings: dict[frozenset[Spot], tuple[Spot, list[Declaration]]] = {}
+        for path in (await self.files_with(parts[-1]))[:TRIED]:
+            source = self.source(path)
+            names = sorted(
+                source.names(parts[-1]), key=lambda n: source.import_at(n.offset) is None
+            )
+            for name in names[:TRIED]:
+                use = _spot(path, name)
+                found = await self.definitions(use)
+                if len(parts) > 1 and not self._is_member(use, found, symbol):
+                    continue
+                if found and all(self._is_local(path, d) for d in found):
+                    continue
+                meanings.setdefault(frozenset(d.spot for d in found), (use, found))
+                break
+        known = {key: value for key, value in meanings.items() if key} or meanings
+        if len(known) == 1:
+            return Target(symbol, (next(iter(known.values()))[0],))
+        if not known:
+            near = await self.nearest(parts[-1])
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise ToolFailure(f"no symbol {symbol!r} in the workspace{hint}")
+        lines = "; ".join(
+            f"{self.show(found[0].spot)} (used at {self.show(use)})"
+            for use, found in list(known.values())[:LISTED]
+        )
+        raise ToolFailure(
+            f"{symbol!r} is not declared in the workspace and is used for several things: "
+            f"{lines}; give symbol and file_path"
+        )
+
+    # --- several candidates
+
+    def _only(self, symbol: str, groups: list[list[Declaration]]) -> Target:
+        if len(groups) > 1:
+            raise self._ambiguous(symbol, groups)
+        return _target(symbol, groups[0])
+
+    def _ambiguous(self, symbol: str, groups: list[list[Declaration]]) -> ToolFailure:
+        """Names ways to ask that are themselves not ambiguous."""
+        firsts = [g[0] for g in groups]
+        files = [d.spot.path for d in firsts]
+        names = [
+            d.qualified
+            for d in firsts
+            if sum(other.answers(d.qualified.split(".")) for other in firsts) == 1
+        ]
+        single = [self.workspace.relative(f) for f in files if files.count(f) == 1]
+        ways = [f"symbol={name!r}" for name in names[:1]]
+        ways += [f"file_path={file!r}" for file in single[:1]]
+        if len(names) < len(firsts) and len(single) < len(firsts):
+            ways.append("file_path and line")
+        return ToolFailure(
+            f"{symbol!r} is ambiguous, it is declared {len(groups)} times: {self._list(groups)}; "
+            f"give for example {' or '.join(ways)}"
+        )
+
+    def _list(self, groups: list[list[Declaration]]) -> str:
+        shown = [f"{g[0].qualified} ({self.show(g[0].spot)})" for g in groups[:LISTED]]
+        more = f", and {len(groups) - LISTED} more" if len(groups) > LISTED else ""
+        return ", ".join(shown) + more
+
+
+def _target(symbol: str | None, things: Iterable[Declaration]) -> Target:
+    found = tuple(things)
+    return Target(symbol or found[0].qualified, tuple(d.spot for d in found), found)
+
+
+def _spot(path: Path, name: Name) -> Spot:
+    return Spot(path, name.line, name.column)
+
+
+def _enumerate(lines: Sequence[int]) -> str:
+    shown = ", ".join(map(str, lines[:LISTED]))
+    return f"{shown} …" if len(lines) > LISTED else shown

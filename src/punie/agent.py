@@ -1,0 +1,217 @@
+"""Ask a question: the model writes a program, the sandbox runs it, what it prints is the answer.
+
+The list of messages that the model saw is the history, the trace and the training record.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from punie.engine import Engine, Generation
+from punie.errors import PunieError, UsageError
+from punie.prompt import COMPACT, SYSTEM_TUNED, Dialect, Message, parse, system_general
+from punie.sandbox import Outcome, Sandbox
+from punie.tool import Effect, Result
+from punie.wrap import Call, Context
+
+Profile = Literal["tuned", "general"]
+GENERAL_STEPS = 6
+"""Replies that a model of profile `general` may need until it answers in prose."""
+SHOWN = 4000
+"""Characters of a program's output that go back into a prompt."""
+
+
+@dataclass
+class Step:
+    """One reply of the model and what came of it."""
+
+    reply: str
+    code: str = ""
+    stdout: str = ""
+    error: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    calls: list[Call] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    """Results of the calls, in order; not part of the JSON."""
+
+
+@dataclass
+class Answer:
+    """The answer to one question, as `punie ask --json` prints it."""
+
+    query: str
+    answer: str = ""
+    kind: Literal["tool", "direct"] = "direct"
+    ok: bool = True
+    error: str | None = None
+    model: dict[str, str] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    ms: dict[str, float] = field(default_factory=dict)
+    """Wall time in milliseconds: load, generate, tools, total."""
+    exit_status: int = 0
+    """Exit status of a command that ends with this answer."""
+    messages: list[Message] = field(default_factory=list)
+    """The conversation so far, to be handed to the next `ask` as its history."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of the contract."""
+        shown = ("query", "answer", "kind", "ok", "error", "model", "ms")
+        values = {name: getattr(self, name) for name in shown}
+        values["steps"] = [
+            {f.name: getattr(step, f.name) for f in fields(Step) if f.name != "results"}
+            | {"calls": [asdict(call) for call in step.calls]}
+            for step in self.steps
+        ]
+        return values
+
+
+def failed(query: str, error: PunieError) -> Answer:
+    """The answer to a question that could not be put to a model."""
+    return Answer(query, ok=False, error=str(error), exit_status=error.exit_status)
+
+
+class Agent:
+    """Asks one model about one workspace. Collaborators are built by the caller."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sandbox: Sandbox,
+        context: Context,
+        *,
+        dialect: Dialect = COMPACT,
+        profile: Profile = "tuned",
+        model: dict[str, str] | None = None,
+        progress: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.engine, self.sandbox, self.context = engine, sandbox, context
+        self.dialect, self.profile, self.progress = dialect, profile, progress
+        self.model = model or {}
+
+    async def ask(self, query: str, history: Sequence[Message] = ()) -> Answer:
+        """Answer one question; `history` is the `messages` of the answer before.
+
+        Raises `UsageError` for an empty question. Every other failure is in the answer.
+        """
+        if not query.strip():
+            raise UsageError("the question is empty: write what you want to know")
+        start = time.perf_counter()
+        answer = Answer(query, model=self.model)
+        system = SYSTEM_TUNED if self.profile == "tuned" else system_general(self.sandbox.stubs)
+        opening: list[Message] = [{"role": "system", "content": system}]
+        answer.messages = [*(history or opening), {"role": "user", "content": query}]
+        try:
+            await self._converse(answer)
+        except PunieError as error:
+            answer.ok, answer.error, answer.exit_status = False, str(error), error.exit_status
+        answer.ms["total"] = _ms(start)
+        answer.ms.setdefault("load", 0.0)
+        answer.ms.setdefault("generate", 0.0)
+        answer.ms["tools"] = round(sum(c.ms for s in answer.steps for c in s.calls), 3)
+        return answer
+
+    async def _converse(self, answer: Answer) -> None:
+        repairs = self.context.settings.repairs
+        most = GENERAL_STEPS if self.profile == "general" else 1 + repairs
+        for number in range(most):
+            generation = await self._generate(answer)
+            code, content = parse(generation.text, self.dialect, fences=self.profile == "general")
+            step = Step(generation.text, code)
+            step.prompt_tokens = generation.prompt_tokens
+            step.completion_tokens = generation.completion_tokens
+            answer.steps.append(step)
+            if not code:
+                self._direct(answer, content, generation)
+                return
+            self.progress("running the program")
+            outcome = await self.sandbox.run(code, self.context, self.progress)
+            step.stdout, step.error = outcome.stdout, outcome.error
+            step.calls, step.results = outcome.calls, outcome.results
+            shown = self._shown(outcome)
+            answer.messages.append({"role": "assistant", "content": content, "code": code})
+            answer.messages.append({"role": "tool", "content": shown[:SHOWN]})
+            self._settle(answer, outcome, shown)
+            repeated = any(s.code == code for s in answer.steps[:-1])
+            if outcome.refused or repeated or _acted(outcome, self.sandbox):
+                return
+            if self.profile == "tuned" and outcome.error is None:
+                return
+        if self.profile == "general" and answer.error is None:
+            answer.ok, answer.exit_status = False, 1
+            answer.error = f"the model gave no final answer within {most} replies"
+
+    async def _generate(self, answer: Answer) -> Generation:
+        self.progress("thinking")
+        start = time.perf_counter()
+        try:
+            return await self.engine.generate(
+                answer.messages, max_tokens=self.context.settings.max_tokens
+            )
+        finally:
+            spent = answer.ms.get("generate", 0.0) + _ms(start)
+            answer.ms["generate"] = round(spent, 3)
+            self.progress("")
+
+    def _direct(self, answer: Answer, content: str, generation: Generation) -> None:
+        """The model answered in words: a direct answer, or the prose after its programs."""
+        answer.messages.append({"role": "assistant", "content": content})
+        ran = any(step.calls for step in answer.steps)
+        if self.profile == "tuned" and len(answer.steps) > 1:
+            return  # words instead of a repair: the failed program stays the answer
+        answer.kind = "tool" if ran else "direct"
+        answer.answer, answer.error, answer.ok, answer.exit_status = content, None, True, 0
+        if not content:
+            answer.error = "the model gave an empty reply: ask in other words"
+        elif not generation.finished:
+            answer.error = (
+                f"the model's reply did not end within {generation.completion_tokens} tokens: "
+                "ask in other words, or raise max_tokens"
+            )
+        if answer.error:
+            answer.ok, answer.exit_status = False, 1
+
+    def _settle(self, answer: Answer, outcome: Outcome, shown: str) -> None:
+        """Make the program's outcome the answer, until a later step does better."""
+        answer.kind, answer.answer = "tool", shown
+        answer.error = outcome.error or (outcome.unread[0] if outcome.unread else None)
+        answer.ok = answer.error is None
+        answer.exit_status = 0 if answer.ok else 3 if outcome.refused else 1
+
+    def _shown(self, outcome: Outcome) -> str:
+        """What a program's run tells: its output, failures it hid, else what it counted."""
+        text = outcome.stdout.rstrip("\n")
+        reasons = [outcome.error] if outcome.error else []
+        reasons += [reason for reason in outcome.unread if reason != outcome.error]
+        if not text and not reasons:
+            described = map(describe, outcome.calls, outcome.results)
+            text = "\n".join(described) or "The program printed nothing and called no tool."
+        return "\n".join([text, *reasons] if text else reasons)
+
+
+def describe(call: Call, result: Result) -> str:
+    """What a call counted, for programs that print nothing: `git_status(): file_count 0`."""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in call.args.items())
+    facts = []
+    for name in type(result).model_fields:
+        value = getattr(result, name)
+        if name in Result.model_fields:
+            continue
+        if isinstance(value, bool | int | float):
+            facts.append(f"{name} {value}")
+        elif isinstance(value, list) and not hasattr(result, f"{name[:-1]}_count"):
+            facts.append(f"{len(value)} {name}")
+    return f"{call.tool}({arguments}): {', '.join(facts)}; nothing matched, nothing was printed"
+
+
+def _acted(outcome: Outcome, sandbox: Sandbox) -> bool:
+    """Whether the program wrote or ran something: such a program is never run again."""
+    acting = (Effect.WRITE, Effect.RUN)
+    return any(sandbox.tools[c.tool].effect in acting and c.ok for c in outcome.calls)
+
+
+def _ms(start: float) -> float:
+    return round((time.perf_counter() - start) * 1000, 3)

@@ -1,0 +1,201 @@
+"""The command line: verb → module, imported when it is called; builds all collaborators."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from punie import __version__
+from punie.errors import PunieError, UsageError
+
+if TYPE_CHECKING:
+    from punie.agent import Agent
+    from punie.settings import Settings
+    from punie.terminal import Progress
+    from punie.wrap import Context
+
+COMMANDS = {
+    "ask": "Ask a question about a repository.",
+    "call": "Run one tool and print its result.",
+    "demo": "Make a small repository and ask it questions.",
+    "doctor": "Say what is installed, what is missing and how to get it.",
+    "exec": "Run a program in the sandbox.",
+    "fuse": "Fuse an adapter into the base model: a GGUF file.",
+    "generate": "Generate training data by executing every example.",
+    "tools": "List the tools.",
+    "train": "Train an adapter.",
+    "undo": "Restore the last file that Punie wrote.",
+    "validate": "Grade a model by execution.",
+}
+"""Verb → help line. The verb's command is `command` in `punie.commands.<verb>`."""
+
+
+class Verbs(click.Group):
+    """Imports a verb's module only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command, or None for an unknown verb."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"punie.commands.{cmd_name}")
+        found: click.Command = module.command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs and their help lines, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="punie")
+def app() -> None:
+    """Ask a Python repository a question; a small local model answers with a program."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = app.main(args, prog_name="punie", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        status = 2
+    except click.exceptions.Exit as done:
+        status = done.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        status = 130
+    except PunieError as error:
+        click.echo(f"punie: {error}", err=True)
+        status = error.exit_status
+    except BrokenPipeError:
+        # Whoever read our output has gone: end quietly, also at the interpreter's last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on one line of standard output."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def workspace_option(function: Any) -> Any:
+    """`--workspace DIR`, default the repository around the current folder."""
+    return click.option(
+        "--workspace",
+        "-w",
+        metavar="DIR",
+        default=None,
+        help="Repository to work on; default: the one around the current folder.",
+    )(function)
+
+
+def effect_options(function: Any) -> Any:
+    """`--yes` and `--read-only`."""
+    function = click.option("--yes", is_flag=True, help="Approve every effect without asking.")(
+        function
+    )
+    return click.option("--read-only", is_flag=True, help="Refuse tests, writes and commands.")(
+        function
+    )
+
+
+def model_option(function: Any) -> Any:
+    """`--model SPEC`."""
+    return click.option(
+        "--model",
+        "-m",
+        metavar="SPEC",
+        default=None,
+        help="default, FILE.gguf, http://host:port/v1#name or scripted:FILE.",
+    )(function)
+
+
+def settings_for(workspace: str | None, **flags: Any) -> tuple[Path, Settings]:
+    """The workspace's root and its settings. Raises `UsageError` for a wrong combination."""
+    from punie import settings
+    from punie.workspace import Workspace
+
+    if flags.get("yes") and flags.get("read_only"):
+        raise UsageError("--read-only and --yes contradict each other: give one of them")
+    place = Workspace(Path(workspace)) if workspace is not None else Workspace.around(Path.cwd())
+    given = {name: value or None for name, value in flags.items()}
+    return place.root, settings.load(place.root, **given)
+
+
+@asynccontextmanager
+async def open_context(root: Path, settings: Settings) -> AsyncIterator[Context]:
+    """A context with a language server that starts when it is needed, ended at the end."""
+    from punie import trust
+    from punie.lsp import Server
+    from punie.terminal import TerminalApprover
+    from punie.workspace import Workspace
+    from punie.wrap import Context, Refuse
+
+    workspace = Workspace(root)
+    server = Server(workspace, settings)
+    interactive = sys.stdin.isatty() and sys.stderr.isatty()
+    context = Context(
+        workspace,
+        settings,
+        server,
+        TerminalApprover() if interactive else Refuse(),
+        trusted=settings.trust or settings.yes or trust.is_trusted(root),
+        on_trust=lambda: trust.trust(root),
+    )
+    try:
+        yield context
+    finally:
+        await server.close()
+
+
+@asynccontextmanager
+async def open_agent(root: Path, settings: Settings, progress: Progress) -> AsyncIterator[Agent]:
+    """An agent with its engine loaded. Raises `ModelUnavailable` when there is none."""
+    from punie.agent import Agent
+    from punie.models.spec import open_model
+    from punie.sandbox import Sandbox
+    from punie.tool import load_tools, tools_hash
+
+    tools = load_tools().values()
+    async with open_context(root, settings) as context, Sandbox(tools, settings) as sandbox:
+        model = await open_model(settings, progress)
+        ours = tools_hash(tools)
+        if model.tools and model.tools != ours:
+            progress.note(
+                f"the model {model.engine.name!r} was trained on other tools "
+                f"({model.tools}, here {ours}): answers may be worse"
+            )
+        try:
+            yield Agent(
+                model.engine,
+                sandbox,
+                context,
+                dialect=model.dialect,
+                profile=model.profile,
+                model={
+                    "name": model.engine.name,
+                    "engine": model.engine.kind,
+                    "sha256": model.engine.sha256,
+                    "tools": ours,
+                },
+                progress=progress,
+            )
+        finally:
+            await model.engine.close()

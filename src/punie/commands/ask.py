@@ -1,0 +1,150 @@
+"""`punie ask`: one question, or a file of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import click
+
+from punie import cli
+from punie.agent import Agent, Answer, failed
+from punie.errors import PunieError, UsageError
+from punie.settings import Settings
+from punie.terminal import Progress, visible
+
+
+@click.command("ask")
+@click.argument("query", required=False)
+@cli.workspace_option
+@cli.model_option
+@cli.effect_options
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON object.")
+@click.option("--batch", metavar="FILE", help="Questions, one a line; - for standard input.")
+def command(
+    query: str | None,
+    workspace: str | None,
+    model: str | None,
+    read_only: bool,
+    yes: bool,
+    as_json: bool,
+    batch: str | None,
+) -> None:
+    """Ask a question about a repository; the answer is what the model's program prints."""
+    if batch is not None and query is not None:
+        raise UsageError("give a question or --batch, not both")
+    if batch is None and query is None:
+        raise UsageError('no question given: punie ask "who calls get_user?"')
+    if batch is not None and not as_json:
+        raise UsageError("--batch prints JSON: add --json")
+    try:
+        if query is not None and not query.strip():
+            raise UsageError("the question is empty: write what you want to know")
+        root, settings = cli.settings_for(workspace, model=model, read_only=read_only, yes=yes)
+        turns = _read_batch(batch) if batch is not None else [[query or ""]]
+    except PunieError as error:
+        if as_json and query is not None:
+            cli.print_json(failed(query, error).as_json())
+        raise
+    status = asyncio.run(_run(turns, root, settings, as_json, batch is not None))
+    raise click.exceptions.Exit(status)
+
+
+def _read_batch(name: str) -> list[list[str]]:
+    """The conversations of a batch file: a line is a question or a JSON list of questions."""
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"batch file {name!r} cannot be read: {error}") from None
+    return [_turns(line) for line in text.split("\n") if line.strip()]
+
+
+def _turns(line: str) -> list[str]:
+    line = line.removesuffix("\r")
+    if line.lstrip().startswith("["):
+        try:
+            turns = json.loads(line)
+        except ValueError:
+            return [line]
+        if isinstance(turns, list) and turns and all(isinstance(t, str) for t in turns):
+            return turns
+    return [line]
+
+
+async def _run(
+    conversations: list[list[str]], root: Path, settings: Settings, as_json: bool, batch: bool
+) -> int:
+    """Answer everything; returns the exit status, the highest of all."""
+    start = time.perf_counter()
+    status = 0
+    with Progress() as progress:
+        try:
+            async with cli.open_agent(root, settings, progress) as agent:
+                load = round((time.perf_counter() - start) * 1000, 3)
+                async for answer, turn in _answers(agent, conversations):
+                    answer.ms["load"], load = load, 0.0
+                    answer.ms["total"] = round(answer.ms["total"] + answer.ms["load"], 3)
+                    _store(answer, root, settings, progress)
+                    progress("")
+                    _show(answer, as_json, turn if batch else None)
+                    status = max(status, answer.exit_status)
+        except PunieError as error:
+            if not as_json:
+                raise
+            for query, turn in _flat(conversations):
+                _show(failed(query, error), as_json, turn if batch else None)
+            progress.note(str(error))
+            return error.exit_status
+    return status
+
+
+def _flat(conversations: list[list[str]]) -> Iterator[tuple[str, int | None]]:
+    for turns in conversations:
+        for number, query in enumerate(turns, 1):
+            yield query, number if len(turns) > 1 else None
+
+
+async def _answers(
+    agent: Agent, conversations: list[list[str]]
+) -> AsyncIterator[tuple[Answer, int | None]]:
+    for turns in conversations:
+        answer: Answer | None = None
+        for number, query in enumerate(turns, 1):
+            try:
+                answer = await agent.ask(query, answer.messages if answer else ())
+            except UsageError as error:
+                answer = failed(query, error)
+                answer.ms = dict.fromkeys(("load", "generate", "tools", "total"), 0.0)
+            yield answer, number if len(turns) > 1 else None
+
+
+def _store(answer: Answer, root: Path, settings: Settings, progress: Progress) -> None:
+    """Store the trajectory; a store that cannot be written costs a note, not the answer."""
+    if not settings.traces:
+        return
+    from punie.trace import Store
+
+    try:
+        Store().add(answer, root)
+    except (OSError, sqlite3.Error) as error:
+        progress.note(f"the trace was not stored: {error}")
+
+
+def _show(answer: Answer, as_json: bool, turn: int | None) -> None:
+    if as_json:
+        cli.print_json(answer.as_json() | ({"turn": turn} if turn else {}))
+        return
+    if sys.stdout.isatty():
+        code = next((s.code for s in reversed(answer.steps) if s.code), "")
+        if code:
+            click.secho(visible(code), dim=True)
+        click.echo(visible(answer.answer))
+    else:
+        click.echo(answer.answer)
+    if not answer.ok and answer.error and answer.error not in answer.answer:
+        click.echo(f"punie: {visible(answer.error)}", err=True)

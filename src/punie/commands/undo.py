@@ -1,0 +1,16 @@
+"""`punie undo`: take back the last write."""
+
+from __future__ import annotations
+
+import click
+
+from punie import cli
+from punie.undo import undo
+
+
+@click.command("undo")
+@cli.workspace_option
+def command(workspace: str | None) -> None:
+    """Restore the last file that Punie wrote in the workspace."""
+    root, _ = cli.settings_for(workspace)
+    click.echo(f"restored {undo(root)}")

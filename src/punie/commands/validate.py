@@ -1,0 +1,76 @@
+"""`punie validate`: how good is a model, graded by execution."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from punie import cli
+
+if TYPE_CHECKING:
+    from punie.factory.suite import Suite
+    from punie.factory.validate import Report
+    from punie.settings import Settings
+
+
+@click.command("validate")
+@click.argument("suite", default="forty")
+@cli.model_option
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@click.option(
+    "--transcripts",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write every case with its answer and faults to this file.",
+)
+def command(suite: str, model: str | None, as_json: bool, transcripts: Path | None) -> None:
+    """Grade a model on SUITE (a name or a TOML file; default: the frozen forty)."""
+    from punie import settings
+    from punie.factory.suite import load_suite
+
+    loaded = load_suite(suite)
+    report = asyncio.run(_run(loaded, settings.load(None, model=model)))
+    if transcripts:
+        transcripts.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(report.as_json(transcripts=True), indent=1, ensure_ascii=False)
+        transcripts.write_text(text, "utf-8")
+    if as_json:
+        cli.print_json(report.as_json())
+    else:
+        _show(report)
+
+
+async def _run(suite: Suite, settings: Settings) -> Report:
+    from punie.factory import validate
+    from punie.models.spec import open_model
+    from punie.terminal import Progress
+
+    with Progress() as progress:
+        model = await open_model(settings, progress)
+        try:
+            return await validate.run(suite, model, settings, progress.now)
+        finally:
+            await model.engine.close()
+
+
+def _show(report: Report) -> None:
+    values = report.as_json()
+    low, high = values["interval"]
+    click.echo(f"suite {values['suite']} {values['sha256'][:12]}  model {values['model']['name']}")
+    for name, (passed, total) in report.categories().items():
+        click.echo(f"  {name:<18} {passed:>3} / {total}")
+    click.echo(f"  {'all':<18} {report.passed:>3} / {values['total']}")
+    click.echo(f"95 % interval {low:.0%} to {high:.0%} (Wilson)")
+    kinds = ", ".join(f"{n} {kind}" for kind, n in values["faults"].items())
+    click.echo(f"first faults: {kinds or 'none'}")
+    calls, direct = values["false_calls"]
+    refusals, tool = values["false_refusals"]
+    click.echo(f"false calls {calls} of {direct}, false refusals {refusals} of {tool}")
+    spent = values["generate_ms"]
+    click.echo(
+        f"generation median {spent['median']:.0f} ms, longest {spent['max']:.0f} ms; "
+        f"all {values['seconds']:.0f} s"
+    )

@@ -1,0 +1,52 @@
+"""What turns messages into a reply: the `Engine` protocol.
+
+`llama` runs a GGUF in process, `scripted` is the public fake. Import them by their module; this
+one stays light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from punie.prompt import Message
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One reply as text, control tokens visible and the end token left off (`prompt.parse` takes
+    it apart), and what it cost."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    ms: float
+    """Milliseconds from call to reply, waiting for an earlier call included."""
+    finished: bool = True
+    """False when the reply was cut at `max_tokens` or at the end of the context."""
+
+
+class Engine(Protocol):
+    """A model that answers. One call at a time; further calls wait."""
+
+    name: str
+    """Name of the model."""
+    kind: str
+    """Family of engine: "llama.cpp", "http", "scripted" …"""
+    sha256: str
+    """SHA-256 of the weights in hex, "" if there are none or they are not known."""
+
+    async def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Generation:
+        """The reply to `messages`; greedy at temperature 0. Cancelling the call stops the work.
+        Raises ContextError when the prompt does not fit, EngineError for other failures."""
+
+    async def close(self) -> None:
+        """Give back what the engine holds. Further calls are an error."""

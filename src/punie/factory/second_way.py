@@ -1,0 +1,266 @@
+"""A second way for each tool: the same facts by plain means, to check every call of an example.
+
+| tool | second way |
+|---|---|
+| git_status, git_diff, git_log | other formats of plain git (porcelain v1, numstat, one-line log) |
+| ruff_check, typecheck | the concise text format of ruff and ty |
+| pytest_run | counts of a plain run with JUnit XML |
+| goto_definition, document_symbols, workspace_symbols, hover | `ast` |
+| find_references | `ast` and the text of each line |
+| read_file, write_file | the file's bytes |
+| run_command | `subprocess` |
+
+A check returns what differs, or an empty text. A failed call is right when the plain way finds
+nothing either. No second way exists for hover at a position and for a command's duration.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from punie.factory.inventory import Inventory
+from punie.workspace import child_environment, program
+
+Check = Callable[[Inventory, dict[str, Any], Any], str]
+
+
+def check(tool: str, inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    """What the second way finds wrong with a call's result; empty when it agrees."""
+    if not result.success:
+        return _failure(tool, inventory, args, result)
+    return CHECKS[tool](inventory, args, result)
+
+
+def _failure(tool: str, inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    """A failure is right when the name or path is unknown or stands for several."""
+    symbol = args.get("symbol")
+    if symbol:
+        bare = symbol.rpartition(".")[2]
+        many = inventory.names[bare] > 1 and "ambiguous" in result.parse_error
+        unknown = inventory.names[bare] == 0 and "no symbol" in result.parse_error
+        return "" if many or unknown else f"{tool} failed: {result.parse_error}"
+    return f"{tool} failed: {result.parse_error}"
+
+
+def _differ(what: str, ours: object, theirs: object) -> str:
+    return "" if ours == theirs else f"{what}: tool {ours!r}, second way {theirs!r}"
+
+
+def _under(path: str) -> list[str]:
+    return ["--", path] if path != "." else []
+
+
+def _status(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    path = args.get("path", ".").rstrip("/")
+    letters = {"M": "modified", "A": "added", "D": "deleted", "R": "renamed", "C": "copied"}
+    letters["T"] = "type_changed"
+    expected = set()
+    for state, file in inventory.changes:
+        if path != "." and file != path and not file.startswith(path + "/"):
+            continue
+        if state == "??":
+            expected.add((file, "untracked", False))
+        elif "U" in state or state in ("AA", "DD"):
+            expected.add((file, "conflicted", False))
+        else:
+            if state[0] in letters:
+                expected.add((file, letters[state[0]], True))
+            if state[1] in letters:
+                expected.add((file, letters[state[1]], False))
+    found = {(f.file, f.status, f.staged and f.status != "conflicted") for f in result.files}
+    return _differ("status", found, expected) or _differ("clean", result.clean, not expected)
+
+
+def _diff(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    staged = ["--cached"] if args.get("staged") else []
+    text = inventory.git("diff", "--numstat", *staged, *_under(args.get("path", ".")))
+    rows = [line.split("\t") for line in text.splitlines()]
+    added = sum(int(r[0]) for r in rows if r[0] != "-")
+    deleted = sum(int(r[1]) for r in rows if r[1] != "-")
+    ours = (result.file_count, result.additions, result.deletions)
+    return _differ("diff", ours, (len(rows), added, deleted))
+
+
+def _log(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    count = args.get("count", 10)
+    most = [f"-{count}"] if count else []
+    text = inventory.git(
+        "log", "--format=%H\t%an\t%ae\t%aI\t%s", *most, *_under(args.get("path", "."))
+    )
+    ours = [[c.hash, c.author, c.email, c.date, c.message] for c in result.commits]
+    return _differ("log", ours, [line.split("\t", 4) for line in text.splitlines()])
+
+
+def _run(inventory: Inventory, *command: str) -> str:
+    env = child_environment()
+    done = subprocess.run(command, cwd=inventory.root, env=env, capture_output=True, check=False)
+    return done.stdout.decode("utf-8", "replace")
+
+
+_CONCISE = re.compile(r"^(.+?):(\d+):(\d+): (?:error\[|warning\[)?([\w-]+)", re.MULTILINE)
+
+
+def _lint(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    command = [program("ruff"), "check", "--output-format=concise", "--no-cache"]
+    text = _run(inventory, *command, args.get("path", "."))
+    expected = sorted((f, int(n), int(c), k) for f, n, c, k in _CONCISE.findall(text))
+    found = sorted((v.file, v.line, v.column, v.code) for v in result.violations)
+    if result.truncated:
+        return _differ("lint count", result.violation_count, len(expected))
+    return _differ("lint", found, expected)
+
+
+def _types(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    command = [program("ty"), "check", "--output-format=concise", "--color=never"]
+    text = _run(inventory, *command, args.get("path", "."))
+    expected = sorted((f, int(n), k) for f, n, _, k in _CONCISE.findall(text))
+    found = sorted((e.file, e.line, e.code) for e in result.errors)
+    if result.truncated:
+        return _differ("types count", result.error_count + result.warning_count, len(expected))
+    return _differ("types", found, expected)
+
+
+def _tests(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    path = args.get("path", ".")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "junit.xml"
+        options = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}", "-o", "addopts="]
+        options += ["--maxfail=0", "--continue-on-collection-errors"]
+        env = child_environment() | {"PYTHONPATH": f"{inventory.root / 'src'}:{inventory.root}"}
+        subprocess.run(
+            [sys.executable, "-m", "pytest", *options, path],
+            cwd=inventory.root,
+            env=env,
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
+        suite = ElementTree.parse(report).getroot()[0]
+    counts = [int(suite.get(name, "0")) for name in ("failures", "errors", "skipped")]
+    return _differ("tests", [result.failed, result.errors, result.skipped], counts)
+
+
+def _definition(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    if not result.locations:
+        return "no location"
+    for place in result.locations:
+        text = inventory.text_files.get(place.file)
+        if text is None:
+            return f"{place.file} is no file of the workspace"
+        line = text.splitlines()[place.line - 1]
+        name = line[place.column - 1 :].split("(")[0]
+        wanted = (args.get("symbol") or name).rpartition(".")[2]
+        here = [d for d in inventory.declarations if (d.file, d.line) == (place.file, place.line)]
+        if not re.match(rf"{re.escape(wanted)}\b", line[place.column - 1 :]):
+            return f"{place.file}:{place.line} does not declare {wanted}"
+        if not any(d.name == wanted for d in here) and inventory.names[wanted]:
+            return f"{place.file}:{place.line} is no declaration of {wanted} for ast"
+    return ""
+
+
+def _references(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    name = (args.get("symbol") or result.symbol).rpartition(".")[2]
+    for use in result.references:
+        text = inventory.text_files.get(use.file, "")
+        lines = text.splitlines()
+        if use.line > len(lines) or not re.search(rf"\b{re.escape(name)}\b", lines[use.line - 1]):
+            return f"{use.file}:{use.line} does not hold {name}"
+    if inventory.names[name] == 1 and not args.get("file_path"):
+        most = sum(m.uses[name] for m in inventory.modules.values())
+        strings = sum(t.count(name) for t in inventory.text_files.values())
+        if result.reference_count == 0 and most > 0:
+            return f"no references, but ast sees {most} uses of {name}"
+        if result.reference_count > strings:
+            return f"{result.reference_count} references, but {strings} occurrences of {name}"
+    return ""
+
+
+def _outline(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    module = inventory.modules.get(args["file_path"])
+    if module is None:
+        return f"ast cannot parse {args['file_path']}"
+    top = {d.name for d in module.declarations if not d.container and d.kind != "variable"}
+    found = {s.name for s in result.symbols}
+    return "" if top <= found else f"outline lacks {sorted(top - found)}"
+
+
+def _search(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    query = args["query"]
+    if not result.truncated:
+        exact = {(d.file, d.line) for d in inventory.declarations if d.name == query}
+        found = {(s.file, s.line) for s in result.symbols if s.name == query}
+        plain = {p for p in exact if p in found}
+        if exact and not plain:
+            return f"workspace_symbols({query!r}) lacks {sorted(exact)[:3]}"
+    names = {d.name for d in inventory.declarations}
+    odd = [s.name for s in result.symbols if s.kind in (5, 12) and s.name not in names]
+    return f"unknown to ast: {odd[:3]}" if odd else ""
+
+
+def _hover(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    name = (args.get("symbol") or "").rpartition(".")[2]
+    if not name:
+        return "" if result.content else "no content"
+    found = [d for d in inventory.declarations if d.name == name and d.kind != "variable"]
+    if len(found) == 1 and name not in result.signature:
+        return f"signature of {name} is {result.signature!r}"
+    if len(found) == 1 and result.docstring:
+        ours = "".join(re.findall(r"\w+", result.docstring))[:80]
+        theirs = "".join(re.findall(r"\w+", inspect.cleandoc(found[0].docstring)))[:80]
+        return _differ("docstring", ours, theirs)
+    return ""
+
+
+def _read(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    path = inventory.root / args["path"]
+    lines = path.read_bytes().decode("utf-8-sig").splitlines()
+    start, end = args.get("start_line") or 1, args.get("end_line") or len(lines)
+    if result.truncated:
+        return ""
+    ours = (result.text.splitlines(), result.line_count)
+    return _differ("text", ours, (lines[start - 1 : end], len(lines)))
+
+
+def _write(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    path = inventory.root / args["path"]
+    return _differ("written", path.read_text("utf-8").rstrip("\n"), args["content"].rstrip("\n"))
+
+
+def _command(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    done = subprocess.run(
+        ["/bin/sh", "-c", args["command"]],
+        cwd=inventory.root,
+        env=child_environment(),
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return _differ("exit code", result.exit_code, done.returncode)
+
+
+CHECKS: dict[str, Check] = {
+    "git_status": _status,
+    "git_diff": _diff,
+    "git_log": _log,
+    "ruff_check": _lint,
+    "typecheck": _types,
+    "pytest_run": _tests,
+    "goto_definition": _definition,
+    "find_references": _references,
+    "document_symbols": _outline,
+    "workspace_symbols": _search,
+    "hover": _hover,
+    "read_file": _read,
+    "write_file": _write,
+    "run_command": _command,
+}
+"""Second way by tool."""

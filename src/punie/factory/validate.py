@@ -1,0 +1,121 @@
+"""Grade a model on a suite: ask every question for real, judge by execution, count honestly."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from punie.agent import Agent
+from punie.factory import corpus
+from punie.factory.corpus.sdist import cache_dir
+from punie.factory.suite import Judge, Suite, Verdict, wilson
+from punie.lsp import Server
+from punie.models.spec import Model
+from punie.sandbox import Sandbox
+from punie.settings import Settings
+from punie.tool import load_tools
+from punie.workspace import Workspace
+from punie.wrap import Allow, Context
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdicts on a suite, and what they add up to."""
+
+    suite: Suite
+    model: dict[str, str]
+    verdicts: list[Verdict]
+    seconds: float
+    """Wall time of asking and judging."""
+
+    @property
+    def passed(self) -> int:
+        """Cases that passed."""
+        return sum(v.passed for v in self.verdicts)
+
+    def categories(self) -> dict[str, tuple[int, int]]:
+        """(passed, total) by category, in the suite's order."""
+        counts: dict[str, list[bool]] = defaultdict(list)
+        for verdict in self.verdicts:
+            counts[verdict.case.category].append(verdict.passed)
+        return {name: (sum(found), len(found)) for name, found in counts.items()}
+
+    def faults(self) -> dict[str, int]:
+        """Failed cases by the kind of their first fault: no case is named."""
+        kinds = (v.faults[0].split(":")[0] for v in self.verdicts if v.faults)
+        return dict(Counter(kinds).most_common())
+
+    def as_json(self, transcripts: bool = False) -> dict[str, Any]:
+        """The report as an object; `transcripts` adds every case with its answer."""
+        low, high = wilson(self.passed, len(self.verdicts))
+        spent = [v.answer.ms["generate"] for v in self.verdicts]
+        direct = [v for v in self.verdicts if v.case.kind == "direct"]
+        tool = [v for v in self.verdicts if v.case.kind == "tool"]
+        report: dict[str, Any] = {
+            "suite": self.suite.name,
+            "sha256": self.suite.sha256,
+            "model": self.model,
+            "passed": self.passed,
+            "total": len(self.verdicts),
+            "interval": [round(low, 3), round(high, 3)],
+            "categories": {k: list(v) for k, v in self.categories().items()},
+            "faults": self.faults(),
+            "false_calls": [sum(v.answer.kind == "tool" for v in direct), len(direct)],
+            "false_refusals": [sum(v.answer.kind == "direct" for v in tool), len(tool)],
+            "generate_ms": {"median": median(spent), "max": max(spent)},
+            "seconds": round(self.seconds, 1),
+        }
+        if transcripts:
+            report["cases"] = [
+                {
+                    "id": v.case.id,
+                    "category": v.case.category,
+                    "passed": v.passed,
+                    "faults": v.faults,
+                    **v.answer.as_json(),
+                }
+                for v in self.verdicts
+            ]
+        return report
+
+
+async def run(
+    suite: Suite,
+    model: Model,
+    settings: Settings,
+    progress: Callable[[str], None] = lambda text: None,
+    folder: Path | None = None,
+) -> Report:
+    """Ask and grade every case. Workspaces are built afresh in `folder` (default: user's cache).
+
+    Raises `CorpusError` when a workspace cannot be had, `UsageError` for a broken case.
+    """
+    start = time.perf_counter()
+    out = folder or cache_dir().parent / "workspaces"
+    verdicts: list[Verdict] = []
+    settings = settings.model_copy(update={"yes": True, "read_only": False})
+    for name in suite.workspaces:
+        progress(f"building the workspace {name}")
+        root = corpus.build(name, out)
+        workspace = Workspace(root)
+        server = Server(workspace, settings)
+        context = Context(workspace, settings, server, Allow(), trusted=True)
+        async with Sandbox(load_tools().values(), settings) as sandbox:
+            agent = Agent(
+                model.engine, sandbox, context, dialect=model.dialect, profile=model.profile
+            )
+            judge = Judge(sandbox, context)
+            for case in (c for c in suite.cases if c.workspace == name):
+                verdicts.append(await judge.grade(case, await agent.ask(case.query)))
+                progress(f"{len(verdicts)} of {len(suite.cases)} cases")
+        await server.close()
+    order = {case.id: number for number, case in enumerate(suite.cases)}
+    verdicts.sort(key=lambda v: order[v.case.id])
+    described = {"name": model.engine.name, "engine": model.engine.kind}
+    described["sha256"] = model.engine.sha256
+    return Report(suite, described, verdicts, time.perf_counter() - start)

@@ -1,0 +1,83 @@
+"""From a phrasing to a question as people type it: slots filled, decorated, now and then sloppy."""
+
+from __future__ import annotations
+
+import random
+import re
+
+from punie.factory.intents import Intent
+from punie.factory.slots import Value
+
+NAMES = ("symbol", "function", "documented", "method", "class", "other_symbol", "top_symbol")
+"""Slots that people may put into backticks or quotes."""
+
+
+def question(phrasing: str, values: dict[str, Value], rng: random.Random) -> str:
+    """The phrasing with its slots filled and a little noise outside of them."""
+    text = _noise(phrasing, rng)
+    for name, value in values.items():
+        text = text.replace("{%s}" % name, _decorated(name, str(value), text, rng))
+    return text
+
+
+def program(intent: Intent, values: dict[str, Value]) -> str:
+    """The intent's program with its slots filled by literals."""
+    text = intent.program.strip("\n")
+    for name, value in values.items():
+        text = text.replace("{%s}" % name, literal(value))
+    return text
+
+
+def literal(value: Value) -> str:
+    """A value as the programs write it: double quotes, as formatters do."""
+    if isinstance(value, int):
+        return repr(value)
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _decorated(name: str, value: str, text: str, rng: random.Random) -> str:
+    """The value, sometimes in backticks or quotes, unless the phrasing has some around it."""
+    quoted = re.search(r"[`'\"]\{%s\}" % name, text)
+    draw = rng.random()
+    if name in ("text", "command"):
+        return value if quoted else rng.choice(["'{}'", '"{}"', "`{}`", "{}"]).format(value)
+    if quoted or draw < 0.74:
+        return value
+    if name in ("symbol", "function") and draw < 0.80 and value.islower():
+        return f"{value}()"
+    if draw < 0.90:
+        return f"`{value}`"
+    return f"'{value}'" if draw < 0.95 else f'"{value}"'
+
+
+def _noise(phrasing: str, rng: random.Random) -> str:
+    """Lower case, a missing end, a slip of the finger or a courtesy, now and then."""
+    parts = re.split(r"(\{\w+\})", phrasing)
+    draw = rng.random()
+    if draw < 0.12:
+        parts = [p if p.startswith("{") else p.lower() for p in parts]
+    elif draw < 0.2:
+        parts[-1] = parts[-1].rstrip("?.!")
+    elif draw < 0.26:
+        index = rng.randrange(len(parts))
+        if not parts[index].startswith("{"):
+            parts[index] = _slip(parts[index], rng)
+    text = "".join(parts)
+    if rng.random() < 0.04:
+        before, after = rng.choice(
+            [("", " please"), ("", " thx"), ("hey, ", ""), ("quick one: ", ""), ("", " pls")]
+        )
+        text = before + (text.rstrip("?.!") if after else text) + after
+    return text
+
+
+def _slip(text: str, rng: random.Random) -> str:
+    """One letter dropped, doubled or swapped in a longer word."""
+    words = [m for m in re.finditer(r"[a-z]{5,}", text)]
+    if not words:
+        return text
+    word = rng.choice(words)
+    at = rng.randrange(word.start() + 1, word.end() - 1)
+    changed = rng.choice([text[at + 1] + text[at], text[at] * 2 + text[at + 1], text[at + 1]])
+    return text[:at] + changed + text[at + 2 :]

@@ -1,0 +1,250 @@
+"""One language server: start, keep fresh, ask, restart.
+
+`Server` runs `ty server` (or the command in the settings) for one workspace. It holds no open
+documents: before each request it compares the Python files on disk with what the server was told
+and sends the differences, so that an answer is about the files as they are now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+from punie.errors import ToolFailure
+from punie.jsonrpc import Connection, Gone, Refused
+from punie.settings import Settings
+from punie.workspace import SKIPPED, Workspace, child_environment, program
+
+PATIENCE = 12.0
+"""Seconds of silence until the server must show that it lives. A tool has a limit of its own."""
+CLOSE_SECONDS = 1.0
+RETRIED = frozenset({-32801, -32802})
+"""LSP codes ContentModified and ServerCancelled: the request may be sent again."""
+CONFIGURATION = frozenset({"pyproject.toml", "ty.toml"})
+CREATED, CHANGED, DELETED = 1, 2, 3
+
+Stamp = tuple[int, int, int]
+"""mtime in ns, size in bytes, inode: changes whenever a file's content does."""
+
+
+class LanguageServer(Protocol):
+    """Answers LSP requests about one workspace."""
+
+    async def request(self, method: str, params: dict[str, Any]) -> Any:
+        """The result of an LSP request, on the files as they are on disk now.
+
+        Positions are 0-based and count Python `str` characters (utf-32). Raises `ToolFailure`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End the server; later requests fail."""
+        ...
+
+
+class Server:
+    """A language server as a child process, started at the first request.
+
+    A server that dies or hangs is started again once and the request is sent again. All calls,
+    `close` included, belong into one event loop.
+    """
+
+    def __init__(
+        self, workspace: Workspace, settings: Settings, *, timeout: float = PATIENCE
+    ) -> None:
+        self.workspace = workspace
+        self.settings = settings
+        self.timeout = timeout
+        """Seconds of silence after which the server is asked whether it lives."""
+        self._connection: Connection | None = None
+        self._closed = False
+        self._lock = asyncio.Lock()
+        self._known: dict[str, Stamp] = {}
+        self._sweeps = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the running server, or None."""
+        running = self._connection is not None and self._connection.alive
+        return self._connection.process.pid if self._connection and running else None
+
+    async def request(self, method: str, params: dict[str, Any]) -> Any:
+        """See `LanguageServer.request`."""
+        failure: Exception = Gone("it was not started")
+        for _ in range(2):
+            connection = None
+            try:
+                connection = await self._ready()
+                return await self._ask(connection, method, params)
+            except Refused as error:
+                raise ToolFailure(f"language server refused {method}: {error}") from None
+            except Gone as error:
+                failure = error
+                if connection is not None:
+                    await self._drop(connection)
+        raise ToolFailure(
+            f"language server {self._name()!r} failed twice: {failure}; run it by hand to see why"
+        )
+
+    async def close(self) -> None:
+        """See `LanguageServer.close`."""
+        self._closed = True
+        async with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.close(timeout=CLOSE_SECONDS)
+
+    async def _ask(self, connection: Connection, method: str, params: dict[str, Any]) -> Any:
+        """Send a request; again, a few times, when a change on disk made the server drop it."""
+        for delay in (0.01, 0.05, 0.25):
+            try:
+                return await self._wait(connection, method, params)
+            except Refused as error:
+                if error.code not in RETRIED:
+                    raise
+                await asyncio.sleep(delay)
+        return await self._wait(connection, method, params)
+
+    async def _wait(self, connection: Connection, method: str, params: dict[str, Any]) -> Any:
+        """Wait for an answer as long as the server still answers others: slow is not hung."""
+        running = asyncio.create_task(connection.request(method, params, timeout=None))
+        try:
+            while True:
+                done, _ = await asyncio.wait({running}, timeout=self.timeout)
+                if done:
+                    return running.result()
+                await connection.request("workspace/symbol", {"query": ""}, timeout=self.timeout)
+        finally:
+            running.cancel()
+
+    async def _ready(self) -> Connection:
+        """A running server that knows the disk as it was after this call began."""
+        before = self._sweeps
+        async with self._lock:
+            if self._closed:
+                raise ToolFailure("language server was closed: no more questions can be asked")
+            connection = self._connection
+            if connection is not None and not connection.alive:
+                await connection.kill()
+                connection = None
+            if connection is None:
+                self._connection = connection = await self._start()
+            elif self._sweeps == before:  # else a sweep began since: it serves this call too
+                self._sweeps += 1
+                await self._refresh(connection)
+            return connection
+
+    async def _drop(self, connection: Connection) -> None:
+        async with self._lock:
+            if self._connection is connection:
+                self._connection = None
+            await connection.kill()
+
+    async def _start(self) -> Connection:
+        self._sweeps += 1
+        self._known = await asyncio.to_thread(sweep, self.workspace.root)
+        command = self.settings.server_command or [program("ty"), "server"]
+        try:
+            connection = await Connection.start(
+                command, cwd=self.workspace.root, env=self._environment(), answer=_answer
+            )
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ToolFailure(
+                f"cannot start language server {command[0]!r}: {reason}; "
+                "correct the setting `language_server` or run `pip install ty`"
+            ) from None
+        try:
+            await connection.request(
+                "initialize", _offer(self.workspace.root), timeout=self.timeout
+            )
+            await connection.notify("initialized", {})
+        except Refused as error:
+            await connection.kill()
+            raise Gone(f"it refused to start: {error}") from None
+        except BaseException as error:
+            await connection.kill()
+            if isinstance(error, Gone) and connection.stderr:
+                raise Gone(f"{error}: {connection.stderr.splitlines()[-1]}") from None
+            raise
+        return connection
+
+    async def _refresh(self, connection: Connection) -> None:
+        """Tell the server what changed on disk since it was last told."""
+        found = await asyncio.to_thread(sweep, self.workspace.root)
+        known, self._known = self._known, found
+        changes = [
+            (path, CHANGED if path in known else CREATED)
+            for path, stamp in found.items()
+            if known.get(path) != stamp
+        ]
+        changes += [(path, DELETED) for path in known if path not in found]
+        if changes:
+            events = [{"uri": Path(path).as_uri(), "type": kind} for path, kind in changes]
+            await connection.notify("workspace/didChangeWatchedFiles", {"changes": events})
+
+    def _environment(self) -> dict[str, str]:
+        """Ours, but Punie's own virtual environment is not taken for the workspace's."""
+        env = child_environment()
+        if env.get("VIRTUAL_ENV") == sys.prefix:
+            del env["VIRTUAL_ENV"]
+        return env
+
+    def _name(self) -> str:
+        return " ".join(self.settings.server_command or ["ty", "server"])
+
+
+def sweep(root: Path) -> dict[str, Stamp]:
+    """Stamps of all files under `root` that an answer depends on, by absolute path."""
+    found: dict[str, Stamp] = {}
+    folders = [str(root)]
+    while folders:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.endswith((".py", ".pyi")) or name in CONFIGURATION:
+                    with contextlib.suppress(OSError):  # deleted meanwhile, or a dead link
+                        stat = entry.stat()
+                        found[entry.path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                elif name not in SKIPPED and entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+    return found
+
+
+def _offer(root: Path) -> dict[str, Any]:
+    """Parameters of `initialize`. What is offered here decides the shapes of all answers."""
+    return {
+        "processId": os.getpid(),
+        "rootUri": root.as_uri(),
+        "workspaceFolders": [{"uri": root.as_uri(), "name": root.name}],
+        "initializationOptions": {"diagnosticMode": "workspace"},
+        "capabilities": {
+            "general": {"positionEncodings": ["utf-32"]},
+            "textDocument": {
+                "hover": {"contentFormat": ["markdown"]},
+                "definition": {"linkSupport": True},
+                "implementation": {"linkSupport": True},
+                "documentSymbol": {"hierarchicalDocumentSymbolSupport": True},
+            },
+        },
+    }
+
+
+def _answer(method: str, params: Any) -> Any:
+    """What the server may ask of us; all of it has an empty answer."""
+    if method == "workspace/configuration":
+        return [None] * len(params["items"])
+    if method == "workspace/workspaceFolders":
+        return None
+    if method in (
+        "client/registerCapability",
+        "client/unregisterCapability",
+        "window/workDoneProgress/create",
+        "window/showMessageRequest",
+    ):
+        return None
+    raise KeyError(method)

@@ -1,0 +1,118 @@
+"""From a model's SPEC (`--model`) to a loaded engine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from punie.agent import Profile
+from punie.engine import Engine
+from punie.errors import ModelUnavailable, UsageError
+from punie.prompt import DIALECTS, Dialect
+from punie.settings import Settings
+
+if TYPE_CHECKING:
+    from punie.terminal import Progress
+
+
+@dataclass(frozen=True)
+class Model:
+    """An engine that is ready, and how to talk to it."""
+
+    engine: Engine
+    dialect: Dialect
+    profile: Profile
+    tools: str
+    """Hash of the tool set that it was trained on, or empty."""
+
+
+async def open_model(settings: Settings, progress: Progress) -> Model:
+    """Load what `settings.model` names.
+
+    Raises `UsageError` for a SPEC that cannot be read, `ModelUnavailable` when it cannot be had.
+    """
+    spec = settings.model
+    if spec.startswith(("http://", "https://")):
+        return await _http(spec, settings)
+    if spec.startswith("scripted:"):
+        return _scripted(Path(spec.removeprefix("scripted:")), settings)
+    if spec == "default":
+        return await _default(settings, progress)
+    path = Path(spec).expanduser()
+    if path.suffix != ".gguf":
+        raise UsageError(
+            f"model {spec!r} is none of: default, FILE.gguf, http://host:port/v1#name, "
+            "scripted:FILE"
+        )
+    return await _file(path, settings)
+
+
+async def _default(settings: Settings, progress: Progress) -> Model:
+    from punie.engine.llama import LlamaEngine
+    from punie.models import default_model
+
+    def show(done: int, total: int, text: str) -> None:
+        progress.now(f"{text} {100 * done // max(total, 1)} %")
+
+    files = await asyncio.to_thread(default_model, show)
+    progress("loading the model")
+    dialect = DIALECTS[files.dialect]
+    engine = await asyncio.to_thread(
+        lambda: LlamaEngine(
+            files.path,
+            dialect,
+            name=files.name,
+            sha256=files.sha256,
+            context=settings.context,
+        )
+    )
+    progress("")
+    return Model(engine, dialect, "tuned", files.tools_hash)
+
+
+async def _file(path: Path, settings: Settings) -> Model:
+    """A GGUF: one that our factory wrote says its dialect and tools, others are `general`."""
+    from punie.engine.llama import LlamaEngine
+    from punie.models import describe_gguf
+
+    if not path.is_file():
+        raise ModelUnavailable(f"there is no model file {str(path)!r}: check the path")
+    known = await asyncio.to_thread(describe_gguf, path)
+    dialect = DIALECTS[settings.dialect or known.dialect or "qwen3_coder"]
+    profile: Profile = settings.profile or ("tuned" if known.dialect else "general")
+    engine = await asyncio.to_thread(
+        lambda: LlamaEngine(
+            path,
+            dialect,
+            name=known.name or path.stem,
+            sha256=known.sha256,
+            context=settings.context if profile == "tuned" else max(settings.context, 8192),
+        )
+    )
+    return Model(engine, dialect, profile, known.tools_hash)
+
+
+async def _http(spec: str, settings: Settings) -> Model:
+    from punie.engine.http import HttpEngine
+
+    address, _, name = spec.partition("#")
+    dialect = DIALECTS[settings.dialect or "qwen3_coder"]
+    engine = await HttpEngine.connect(address, name, dialect)
+    return Model(engine, dialect, settings.profile or "general", "")
+
+
+def _scripted(path: Path, settings: Settings) -> Model:
+    """Replies from a JSON list of strings, one for each call; for tests and demonstrations."""
+    from punie.engine.scripted import ScriptedEngine
+
+    try:
+        replies = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelUnavailable(f"scripted model {str(path)!r} cannot be read: {error}") from None
+    if not (isinstance(replies, list) and all(isinstance(r, str) for r in replies)):
+        raise ModelUnavailable(f"scripted model {str(path)!r} is not a JSON list of strings")
+    engine = ScriptedEngine(replies, name=path.stem)
+    return Model(engine, DIALECTS[settings.dialect or "compact"], settings.profile or "tuned", "")

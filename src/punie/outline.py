@@ -1,0 +1,272 @@
+"""What the workspace declares and where, as the language server and the files' text say it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from punie.pysource import Name, Source
+from punie.wrap import Context
+
+CLASS = 5
+FIELD = 8
+METHODS = frozenset({6, 7, 9})
+"""LSP kinds method, property and constructor."""
+
+_DEFINED = re.compile(
+    rb"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)|^[ \t]*(\w+)[ \t]*(?::[^=\r\n]+)?=(?!=)",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a name starts, 1-based."""
+
+    path: Path
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A class, function, variable or attribute where it is declared."""
+
+    name: str
+    kind: int
+    """LSP symbol kind; 0 = unknown, as of a local variable."""
+    spot: Spot
+    """Where its name stands."""
+    qualified: str
+    """Name with its containers: `Class.method`."""
+    start: tuple[int, int]
+    """Line and column where the whole begins: its first decorator, `def`, `class` or name."""
+    end: tuple[int, int]
+    """Line and column behind the whole."""
+    container: Declaration | None = None
+    children: list[Declaration] = field(default_factory=list, compare=False, repr=False)
+
+    def answers(self, parts: Sequence[str]) -> bool:
+        """Whether a dotted name means this: containers and modules may be left out in front.
+
+        Modules may also be left out between, as re-exports do: `pkg.func` for `pkg.core.func`.
+        """
+        own = self.qualified.split(".")
+        if len(parts) <= len(own):
+            return own[len(own) - len(parts) :] == list(parts)
+        modules = iter(self.spot.path.with_suffix("").parts)
+        ahead = len(parts) - len(own)
+        return list(parts[ahead:]) == own and all(part in modules for part in parts[:ahead])
+
+
+class Outline:
+    """Declarations and texts for one tool call; reads each file once."""
+
+    def __init__(self, context: Context) -> None:
+        self.workspace = context.workspace
+        self._ask = context.language_server.request
+        self._sources: dict[Path, Source] = {}
+        self._files: dict[Path, bytes] = {}
+
+    async def ask(self, method: str, spot: Spot, **more: Any) -> Any:
+        """The server's answer to `textDocument/<method>` about a place."""
+        marked = spot.line == 1 and self.source(spot.path).marked
+        position = {"line": spot.line - 1, "character": spot.column - 1 + marked}
+        document = {"uri": spot.path.as_uri()}
+        params = {"textDocument": document, "position": position} | more
+        return await self._ask(f"textDocument/{method}", params)
+
+    async def declarations(self, path: Path) -> list[Declaration]:
+        """The declarations of a file, each before its children."""
+        params = {"textDocument": {"uri": path.as_uri()}}
+        tree = await self._ask("textDocument/documentSymbol", params)
+        return list(self._flatten(tree or [], path, None))
+
+    def _flatten(
+        self, tree: list[dict[str, Any]], path: Path, container: Declaration | None
+    ) -> Iterable[Declaration]:
+        for symbol in tree:
+            name = symbol["name"]
+            declared = Declaration(
+                name,
+                symbol["kind"],
+                Spot(path, *self.place(path, symbol["selectionRange"]["start"])),
+                f"{container.qualified}.{name}" if container else name,
+                self.place(path, symbol["range"]["start"]),
+                self.place(path, symbol["range"]["end"]),
+                container,
+            )
+            if container:
+                container.children.append(declared)
+            yield declared
+            yield from self._flatten(symbol.get("children") or [], path, declared)
+
+    def place(self, path: Path, position: dict[str, int]) -> tuple[int, int]:
+        """Line and column, 1-based, of an LSP position; the server counts a byte order mark."""
+        line, column = position["line"], position["character"]
+        marked = line == 0 < column and self.source(path).marked
+        return line + 1, column + 1 - marked
+
+    async def symbols(self, query: str) -> list[tuple[Path, dict[str, Any]]]:
+        """The workspace's symbols that the server finds for a query, with their files."""
+        found = await self._ask("workspace/symbol", {"query": query}) or []
+        return [(path_of(s["location"]["uri"]), s) for s in found]
+
+    async def declared(self, parts: Sequence[str]) -> list[Declaration]:
+        """The workspace's declarations that a dotted name may mean."""
+        found = await self.symbols(parts[-1])
+        paths = sorted({path for path, s in found if s["name"] == parts[-1]})
+        lists = await asyncio.gather(*(self.declarations(p) for p in paths))
+        return [d for each in lists for d in each if d.answers(parts)]
+
+    async def definitions(self, spot: Spot) -> list[Declaration]:
+        """What the name at a place means, in the workspace or outside of it.
+
+        Local variables, parameters and modules are here, too, with kind 0.
+        """
+        return await self._linked(await self.ask("definition", spot), spot)
+
+    async def whole(self, found: list[Declaration]) -> list[Declaration]:
+        """All declarations of the things that are declared here: every overload, the setter."""
+        known = {d.spot.path: await self.declarations(d.spot.path) for d in found if d.kind}
+        same = [
+            k for d in found if d.kind for k in known[d.spot.path] if k.qualified == d.qualified
+        ]
+        return list(dict.fromkeys(same)) or found
+
+    async def implementations(self, spot: Spot) -> list[Declaration]:
+        """The method at a place and those that override it."""
+        return await self._linked(await self.ask("implementation", spot), spot)
+
+    async def _linked(self, links: Any, asked: Spot) -> list[Declaration]:
+        found = []
+        for link in links or []:
+            path, whole = path_of(link["targetUri"]), link["targetRange"]
+            target = Spot(path, *self.place(path, link["targetSelectionRange"]["start"]))
+            match = [d for d in await self.declarations(path) if d.spot == target]
+            if not match:
+                name = self._name_in(target, asked)
+                spot = Spot(path, name.line, name.column)
+                start, end = self.place(path, whole["start"]), self.place(path, whole["end"])
+                match = [Declaration(name.text, 0, spot, name.text, start, end)]
+            found.append(match[0])
+        return found
+
+    def _name_in(self, target: Spot, asked: Spot) -> Name:
+        """The name that a definition is about: for `self.x = 1` the server points at `self`."""
+        source = self.source(target.path)
+        here = source.word_at(target.line, target.column)
+        word = self.source(asked.path).word_at(asked.line, asked.column)
+        if word and here and here.text != word.text:
+            for name in source.on_line(target.line):
+                if name.text == word.text and name.column > target.column:
+                    return name
+        return here or Name("", target.line, target.column, 0)
+
+    async def bases(self, owner: Declaration) -> list[Declaration]:
+        """The classes that a class inherits from, nearest first; not `object`."""
+        found: list[Declaration] = []
+        level = await self.ask("prepareTypeHierarchy", owner.spot) or []
+        while level:
+            asked = [self._ask("typeHierarchy/supertypes", {"item": item}) for item in level]
+            answers = await asyncio.gather(*asked)
+            level = [i for answer in answers for i in answer or [] if i["name"] != "object"]
+            for item in level:
+                path = path_of(item["uri"])
+                spot = Spot(path, *self.place(path, item["selectionRange"]["start"]))
+                same = [d for d in await self.declarations(path) if d.spot == spot]
+                found += [d for d in same if d not in found]
+        return found
+
+    async def attributes(self, parts: Sequence[str], paths: list[Path]) -> list[Declaration]:
+        """Attributes that methods set on `self`, which the server does not list."""
+        found: list[Declaration] = []
+        name = parts[-1]
+        pattern = re.compile(rf"\bself\.({re.escape(name)})\b[ \t]*(?::[^=\n]+)?=(?!=)")
+        for path in paths:
+            source = self.source(path)
+            hits = [source.place(m.start(1)) for m in pattern.finditer(source.text)]
+            classes = [d for d in await self.declarations(path) if d.kind == CLASS] if hits else []
+            for hit in hits:
+                owners = [c for c in classes if c.start <= hit < c.end]
+                if not owners:
+                    continue
+                owner, end = owners[-1], (hit[0], hit[1] + len(name))
+                if any(d.container == owner for d in found):
+                    continue
+                qualified = f"{owner.qualified}.{name}"
+                found.append(Declaration(name, FIELD, Spot(path, *hit), qualified, hit, end, owner))
+        return [d for d in found if d.answers(parts)]
+
+    def source(self, path: Path) -> Source:
+        """A file's text; read once. What is gone is empty."""
+        if path not in self._sources:
+            data = b""
+            with contextlib.suppress(OSError):
+                data = path.read_bytes()
+            self._sources[path] = Source(data)
+        return self._sources[path]
+
+    async def files_with(self, word: str) -> list[Path]:
+        """The workspace's Python files that hold a word or a text that begins and ends so."""
+        needle = word.encode()
+        pattern = re.compile(rb"(?<!\w)" + re.escape(needle) + rb"(?!\w)")
+
+        def search() -> list[Path]:
+            held = ((path, data) for path, data in self._read().items() if needle in data)
+            return [path for path, data in held if pattern.search(data)]
+
+        return await asyncio.to_thread(search)
+
+    def _read(self) -> dict[Path, bytes]:
+        if not self._files:
+            for path in self.workspace.python_files():
+                try:
+                    self._files[path] = path.read_bytes()
+                    self._files[path].decode()
+                except (OSError, UnicodeDecodeError):  # of no use: positions would be wrong
+                    self._files.pop(path, None)
+        return self._files
+
+    async def nearest(self, name: str) -> list[str]:
+        """Names that the workspace declares and that look like `name`."""
+
+        def search() -> list[str]:
+            names = {
+                (a or b).decode()
+                for data in self._read().values()
+                for a, b in _DEFINED.findall(data)
+                if abs(len(a or b) - len(name)) <= 4
+            }
+            same = sorted(n for n in names if n.lower() == name.lower())
+            return same or difflib.get_close_matches(name, names, 3, 0.6)
+
+        return await asyncio.to_thread(search)
+
+    def show(self, spot: Spot) -> str:
+        """`path:line`."""
+        return f"{self.workspace.relative(spot.path)}:{spot.line}"
+
+
+def group(declarations: Iterable[Declaration]) -> list[list[Declaration]]:
+    """Declarations by the thing that they declare.
+
+    The same name in the same scope is one thing: overloads, a property's getter and setter,
+    branches of an `if`, and a `.pyi` beside its `.py`.
+    """
+    things: dict[tuple[Path, str], list[Declaration]] = {}
+    for each in declarations:
+        things.setdefault((each.spot.path.with_suffix(""), each.qualified), []).append(each)
+    return list(things.values())
+
+
+def path_of(uri: str) -> Path:
+    """The path of a `file:` URI."""
+    return Path(unquote(urlsplit(uri).path))

@@ -1,0 +1,208 @@
+"""The text of a Python file as navigation needs it: its names, strings and import statements.
+
+A lexer of one regular expression: `tokenize` takes 20 times as long and stops at broken code.
+It knows nothing of scopes or types; it only says where a name stands and what stands around it.
+"""
+
+from __future__ import annotations
+
+import ast
+import codecs
+import inspect
+import keyword
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+_LEXEME = re.compile(
+    r"""
+    \#[^\r\n]*
+  | (?P<string>(?P<prefix>(?i:[rbuft]{0,2}))
+      (?: \"{3}(?:\\.|[^\\])*?\"{3} | '{3}(?:\\.|[^\\])*?'{3}
+        | "(?:\\.|[^"\\\r\n])*" | '(?:\\.|[^'\\\r\n])*' ))
+  | (?<!\w)(?P<name>[^\W\d]\w*)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_IMPORT = re.compile(
+    r"""(?:^|;|:)[ \t]*(?:
+        from\b[ \t]*[.\w \t]+?\bimport\b[ \t]*
+            (?: \((?:\#[^\n]*|[^)\#])*\) | (?:[^\n\\\#;]|\\\r?\n)* )
+      | import[ \t]+(?:[^\n\\\#;]|\\\r?\n)* )""",
+    re.VERBOSE | re.MULTILINE,
+)
+_EXPORTED = re.compile(
+    r"__all__(?:[ \t]*:[^=\n]+)?\s*(?:\+?=\s*[\[(][^\])]*[\])]|\.(?:append|extend)\([^)]*\))"
+)
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_FIELD = re.compile(r"\{[^{}]*\}")
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name in the text, with the place where it starts."""
+
+    text: str
+    line: int
+    """1-based."""
+    column: int
+    """1-based, in characters."""
+    offset: int
+    """0-based, in characters from the start of the text."""
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A string that holds a word, with the place of the word."""
+
+    line: int
+    column: int
+    exported: bool
+    """Whether the string stands in `__all__`."""
+    exact: bool
+    """Whether the word is all that the string holds."""
+
+
+class Source:
+    """One file's text; what is not UTF-8 becomes U+FFFD.
+
+    Lines end as the language server says: not at form feeds or U+2028.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.marked = data.startswith(codecs.BOM_UTF8)
+        """Whether a byte order mark stands in front; it is no part of the text."""
+        self.text = text = data.decode("utf-8-sig", "replace")
+        self.lines = _LINE_END.split(text)
+        """Without line ends; a text that ends with one has an empty last line."""
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *(m.end() for m in _LINE_END.finditer(self.text))]
+
+    @cached_property
+    def _imports(self) -> list[tuple[int, int]]:
+        return [m.span() for m in _IMPORT.finditer(self.text)]
+
+    @property
+    def line_count(self) -> int:
+        """Lines as an editor counts them."""
+        return len(self.lines) - (1 if len(self.lines) > 1 and not self.lines[-1] else 0)
+
+    def line(self, number: int) -> str:
+        """Text of a line, stripped; empty when there is no such line."""
+        return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
+
+    def offset(self, line: int, column: int) -> int:
+        """Characters before a place."""
+        return self._starts[line - 1] + column - 1
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Line and column of an offset."""
+        line = bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
+
+    def names(self, wanted: str | None = None) -> Iterator[Name]:
+        """Names in the code, not in comments or strings but in the fields of f-strings."""
+        for match in _LEXEME.finditer(self.text):
+            text, start = match["name"], match.start()
+            if text is not None:
+                if text == wanted or (wanted is None and not keyword.iskeyword(text)):
+                    yield Name(text, *self.place(start), start)
+            elif match["prefix"] and "f" in match["prefix"].lower():
+                for part in _FIELD.finditer(match[0]):
+                    for word in re.finditer(r"(?<![\w'\"])[^\W\d]\w*(?!['\"])", part[0]):
+                        at = start + part.start() + word.start()
+                        if word[0] == wanted or (wanted is None and not keyword.iskeyword(word[0])):
+                            yield Name(word[0], *self.place(at), at)
+
+    def on_line(self, line: int) -> list[Name]:
+        """The names that start on a line."""
+        return [n for n in self.names() if n.line == line]
+
+    def word_at(self, line: int, column: int) -> Name | None:
+        """The word that a place is in or right after, wherever it stands; no keywords."""
+        for match in re.finditer(r"[^\W\d]\w*", self.lines[line - 1]):
+            if match.start() < column <= match.end() + 1 and not keyword.iskeyword(match[0]):
+                start = match.start() + 1
+                return Name(match[0], line, start, self.offset(line, start))
+        return None
+
+    def import_at(self, offset: int) -> str | None:
+        """The import statement that an offset is in, from that offset on; else None."""
+        index = bisect_right(self._imports, (offset, len(self.text))) - 1
+        if index >= 0 and self._imports[index][0] <= offset < self._imports[index][1]:
+            return self.text[offset : self._imports[index][1]]
+        return None
+
+    def alias_at(self, offset: int) -> Name | None:
+        """`y` of `x as y` in an import statement, where `offset` is that of `x`."""
+        statement = self.import_at(offset)
+        match = re.match(r"\w+\s+as\s+(\w+)", statement) if statement else None
+        if match is None:
+            return None
+        at = offset + match.start(1)
+        return Name(match[1], *self.place(at), at)
+
+    def is_alias(self, offset: int) -> bool:
+        """Whether `offset` is that of `y` in `import x as y`."""
+        before = self.text[max(0, offset - 20) : offset]
+        return self.import_at(offset) is not None and bool(re.search(r"\sas\s+$", before))
+
+    def mentions(self, word: str) -> list[Mention]:
+        """Strings that hold a word, each with the word's first place.
+
+        Docstrings, and other strings in three quotes that stand alone, are left out.
+        """
+        pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+        exported = [m.span() for m in _EXPORTED.finditer(self.text)]
+        found = []
+        for match in _LEXEME.finditer(self.text):
+            string = match["string"]
+            hit = pattern.search(string) if string else None
+            if hit is None or (string.endswith(('"""', "'''")) and self._alone(*match.span())):
+                continue
+            start = match.start()
+            inside = any(a <= start < b for a, b in exported)
+            exact = string[len(match["prefix"]) :].strip("\"'") == word
+            found.append(Mention(*self.place(start + hit.start()), inside, exact))
+        return found
+
+    def _alone(self, start: int, end: int) -> bool:
+        """Whether nothing else stands on the lines of a span."""
+        first, last = self.place(start), self.place(end)
+        before = self.lines[first[0] - 1][: first[1] - 1]
+        after = self.lines[last[0] - 1][last[1] - 1 :]
+        return not before.strip() and not after.strip()
+
+    @cached_property
+    def _tree(self) -> ast.Module | None:
+        try:
+            return ast.parse(self.text)
+        except (SyntaxError, ValueError, RecursionError):
+            return None
+
+    def docstring(self, line: int) -> str:
+        """Docstring of the class or function whose name stands on a line; else empty."""
+        node = self._node(line)
+        return inspect.cleandoc(ast.get_docstring(node) or "") if node else ""
+
+    def signature(self, line: int) -> str:
+        """`def name(…) -> type` of the function whose name stands on a line; else empty."""
+        node = self._node(line)
+        if node is None or isinstance(node, ast.ClassDef):
+            return ""
+        kind = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
+        returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+        return f"{kind} {node.name}({ast.unparse(node.args)}){returns}"
+
+    def _node(self, line: int) -> ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | None:
+        for node in ast.walk(self._tree) if self._tree else ():
+            if (
+                isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+                and node.lineno == line
+            ):
+                return node
+        return None

@@ -1,0 +1,93 @@
+"""What a terminal shows: progress, approvals, and text whose escapes are shown, not obeyed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import click
+
+from punie.wrap import Request
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+DELAY = 1.0
+"""Seconds that something may take before the terminal says what is going on."""
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """Text with its control and direction characters spelled out, so that none is obeyed."""
+    text = text.replace("\r\n", "\n")
+    return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+class TerminalApprover:
+    """Asks on the terminal, showing the path or command and the diff."""
+
+    async def approve(self, request: Request) -> bool:
+        """Whether the user answered yes."""
+        click.echo(visible(request.detail), err=True)
+        question = f"Allow {request.effect}: {visible(request.title)}?"
+        return await asyncio.to_thread(click.confirm, question, err=True)
+
+
+class Progress:
+    """Says on a terminal's standard error what takes long; silent elsewhere.
+
+    Called with a text it announces what runs now, with "" that it has ended.
+    """
+
+    def __init__(self) -> None:
+        self.shown = sys.stderr.isatty()
+        self._status: Status | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Self:
+        """Nothing is shown yet."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Clear the line."""
+        self("")
+
+    def __call__(self, text: str) -> None:
+        """Show `text` after `DELAY` seconds, unless something else comes before."""
+        if not self.shown:
+            return
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._status:
+            self._status.stop()
+            self._status = None
+        if text:
+            self._timer = asyncio.get_running_loop().call_later(DELAY, self.now, text)
+
+    def now(self, text: str) -> None:
+        """Show `text` at once."""
+        if not self.shown:
+            return
+        if self._status is None:
+            from rich.console import Console
+
+            self._status = Console(stderr=True).status("")
+            self._status.start()
+        from rich.text import Text
+
+        self._status.update(Text(visible(text)[:200]))
+
+    def note(self, text: str) -> None:
+        """A line that stays, also without a terminal."""
+        self("")
+        click.echo(f"punie: {text}", err=True)

@@ -1,0 +1,1 @@
+"""The tools: every module here is searched for functions declared with `@tool`."""

@@ -1,0 +1,291 @@
+"""Git: what changed, how, and who changed it when.
+
+Files are relative to the workspace; of a repository around it, only what is inside is shown, and
+what moved into the workspace or the given path from outside counts as added.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from punie.errors import ToolFailure
+from punie.repository import (
+    BINARY,
+    DIFF_FORMAT,
+    LOG_FORMAT,
+    Change,
+    Repository,
+    parse_diff,
+    parse_log,
+    parse_status,
+)
+from punie.tool import DEFAULT_LIMIT, Doc, Effect, Item, PathArg, Result, cap, tool
+from punie.wrap import Context, middle_cut
+
+WORDS = {
+    "M": "modified",
+    "A": "added",
+    "D": "deleted",
+    "R": "renamed",
+    "C": "copied",
+    "T": "type_changed",
+    "U": "conflicted",
+    "?": "untracked",
+}
+"""Git's status letters in words."""
+
+LETTERS = {word: letter for letter, word in WORDS.items()}
+
+
+class GitFileStatus(Item):
+    """A changed file."""
+
+    file: str = ""
+    """File, relative to the workspace."""
+    status: str = ""
+    """modified, added, deleted, renamed, copied, untracked, conflicted or type_changed."""
+    staged: bool = False
+    """Whether this change is in the index."""
+    old_file: str = ""
+    """Former name of a renamed or copied file, else empty."""
+
+    def __str__(self) -> str:
+        """`M  staged  src/a.py`."""
+        where = self.status if self.status in ("untracked", "conflicted") else "unstaged"
+        old = f"{self.old_file} -> " if self.old_file else ""
+        letter = LETTERS.get(self.status, " ")
+        return f"{letter}  {'staged' if self.staged else where}  {old}{self.file}"
+
+
+class GitStatusResult(Result):
+    """What differs from the last commit."""
+
+    clean: bool = False
+    """True when nothing changed and nothing is untracked."""
+    file_count: int = 0
+    """Distinct files that changed."""
+    files: list[GitFileStatus] = Field(default_factory=list)
+    """Changes; a file changed in the index and again in the tree has two."""
+
+    def __str__(self) -> str:
+        """`clean`, or the changes."""
+        return "clean" if self.success and self.clean else super().__str__()
+
+
+class GitFileDiff(Item):
+    """How one file changed."""
+
+    file: str = ""
+    """File, relative to the workspace."""
+    status: str = ""
+    """modified, added, deleted, renamed, copied, conflicted or type_changed."""
+    old_file: str = ""
+    """Former name of a renamed or copied file, else empty."""
+    additions: int = 0
+    """Lines added."""
+    deletions: int = 0
+    """Lines deleted."""
+    hunks: list[str] = Field(default_factory=list)
+    """Texts of the changed parts, each from its `@@` line on."""
+
+    def __str__(self) -> str:
+        """The file's part of a unified diff."""
+        old = self.old_file or self.file
+        lines = [f"diff --git a/{old} b/{self.file}"]
+        if self.hunks and self.hunks != [BINARY]:
+            lines.append("--- /dev/null" if self.status == "added" else f"--- a/{old}")
+            lines.append("+++ /dev/null" if self.status == "deleted" else f"+++ b/{self.file}")
+        elif not self.hunks:
+            lines.append(f"{self.status}, no lines changed")
+        return "\n".join([*lines, *self.hunks])
+
+
+class GitDiffResult(Result):
+    """Changed lines."""
+
+    file_count: int = 0
+    """Changed files."""
+    additions: int = 0
+    """Lines added, in all files."""
+    deletions: int = 0
+    """Lines deleted, in all files."""
+    files: list[GitFileDiff] = Field(default_factory=list)
+    """The changed files."""
+
+    def __str__(self) -> str:
+        """The unified diff."""
+        if not self.success:
+            return super().__str__()
+        lines = [str(file) for file in self.files] or ["no changes"]
+        return "\n".join([*lines, *(["(cut)"] if self.truncated else [])])
+
+
+class GitCommit(Item):
+    """A commit."""
+
+    hash: str = ""
+    """Full hash."""
+    message: str = ""
+    """Subject line."""
+    body: str = ""
+    """Message below the subject."""
+    author: str = ""
+    """Author's name."""
+    email: str = ""
+    """Author's address."""
+    date: str = ""
+    """Author's date, ISO 8601."""
+    files: list[str] = Field(default_factory=list)
+    """Files it changed; of a merge, against its first parent."""
+
+    def __str__(self) -> str:
+        """`abc1234 2024-05-01 Ada Lovelace  Subject`."""
+        return f"{self.hash[:7]} {self.date[:10]} {self.author}  {self.message}"
+
+
+class GitLogResult(Result):
+    """Commits, newest first."""
+
+    commits: list[GitCommit] = Field(default_factory=list)
+    """The commits."""
+    commit_count: int = 0
+    """Commits found (at most `count`)."""
+
+    def __str__(self) -> str:
+        """A line for each commit."""
+        if not self.success:
+            return super().__str__()
+        lines = [str(commit) for commit in self.commits] or ["no commits"]
+        return "\n".join([*lines, *(["(cut)"] if self.truncated else [])])
+
+
+CountArg = Annotated[int, Doc("Most commits to list; 0 = all, up to 200.")]
+StagedArg = Annotated[bool, Doc("True: index against last commit; False: tree against index.")]
+
+
+@tool(effect=Effect.READ)
+async def git_status(context: Context, path: PathArg = ".") -> GitStatusResult:
+    """Files that changed since the last commit: staged, unstaged and untracked."""
+    repository = await _repository(context, path)
+    done = await repository.git(
+        "status", "--porcelain=v2", "-z", "--untracked-files=all", "--find-renames"
+    )
+    found = [change for change in parse_status(done.stdout) if repository.inside(change.name)]
+    if not found:
+        await repository.must_know_path()
+    shown, cut = cap(found, DEFAULT_LIMIT)
+    return GitStatusResult(
+        clean=not found,
+        file_count=len({change.name for change in found}),
+        files=[
+            GitFileStatus(
+                file=repository.shown(change.name),
+                status=WORDS.get(change.letter, "modified"),
+                staged=change.staged,
+                old_file=_old_file(repository, change),
+            )
+            for change in shown
+        ],
+        truncated=cut,
+    )
+
+
+@tool(effect=Effect.READ)
+async def git_diff(
+    context: Context, path: PathArg = ".", staged: StagedArg = False
+) -> GitDiffResult:
+    """Changed lines that are not committed. Untracked files are not in it."""
+    repository = await _repository(context, path)
+    done = await repository.git("diff", "--cached" if staged else "--ours", *DIFF_FORMAT)
+    found = file_diffs(done.stdout, repository)
+    if not found:
+        await repository.must_know_path()
+    files, cut = cap(found, DEFAULT_LIMIT)
+    cut = fit_hunks(files, int(context.settings.output_kb * 700)) or cut
+    return GitDiffResult(
+        file_count=len(found),
+        additions=sum(file.additions for file in found),
+        deletions=sum(file.deletions for file in found),
+        files=files,
+        truncated=cut,
+    )
+
+
+@tool(effect=Effect.READ)
+async def git_log(context: Context, path: PathArg = ".", count: CountArg = 10) -> GitLogResult:
+    """Commits that touched a path, newest first, with author, date and all their files."""
+    if count < 0:
+        raise ToolFailure(f"count {count!r} cannot be used: give 0 for all, or a positive number")
+    repository = await _repository(context, path)
+    if not await repository.has_commits():
+        raise ToolFailure("no commits yet: the repository has no history to show")
+    most = min(count or DEFAULT_LIMIT, DEFAULT_LIMIT)
+    done = await repository.git("log", f"--max-count={most}", *LOG_FORMAT, "HEAD")
+    commits = [_commit(repository, *parts) for parts in parse_log(done.stdout)]
+    if not commits:
+        await repository.must_know_path()
+    total = len(commits)
+    if total == most != count:  # the cap stopped it, not the caller: count them all
+        everything = int((await repository.git("rev-list", "--count", "HEAD")).stdout)
+        total = min(everything, count or everything)
+    cut = total > len(commits)
+    for commit in commits:
+        commit.files, more = cap(commit.files, DEFAULT_LIMIT)
+        cut = cut or more
+    return GitLogResult(commits=commits, commit_count=total, truncated=cut)
+
+
+def file_diffs(output: bytes, repository: Repository) -> list[GitFileDiff]:
+    """The files of a diff in `DIFF_FORMAT` that lie in the workspace, hunks uncut."""
+    found = []
+    for change in parse_diff(output):
+        if repository.inside(change.name):
+            lines = [line for hunk in change.hunks for line in hunk.split("\n")[1:]]
+            found.append(
+                GitFileDiff(
+                    file=repository.shown(change.name),
+                    status=WORDS.get(change.letter, "modified"),
+                    old_file=_old_file(repository, change),
+                    additions=sum(line.startswith("+") for line in lines),
+                    deletions=sum(line.startswith("-") for line in lines),
+                    hunks=change.hunks,
+                )
+            )
+    return found
+
+
+def fit_hunks(files: list[GitFileDiff], most: int) -> bool:
+    """Cut hunks, in place, so that together they hold about `most` characters; True if it cut."""
+    cut = False
+    for file in files:
+        kept = []
+        for hunk in file.hunks:
+            if most > 0:
+                kept.append(middle_cut(hunk, most))
+            cut = cut or len(hunk) > most
+            most -= len(hunk)
+        file.hunks = kept
+    return cut
+
+
+async def _repository(context: Context, path: str) -> Repository:
+    return await Repository.around(context.workspace, path, context.settings.tool_seconds)
+
+
+def _old_file(repository: Repository, change: Change) -> str:
+    return repository.shown(change.old) if change.old != change.name else ""
+
+
+def _commit(repository: Repository, fields: list[str], names: list[bytes]) -> GitCommit:
+    sha, author, email, date, subject, body = fields
+    return GitCommit(
+        hash=sha,
+        message=subject,
+        body=body.strip("\n"),
+        author=author,
+        email=email,
+        date=date,
+        files=[repository.shown(name) for name in names if repository.inside(name)],
+    )

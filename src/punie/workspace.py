@@ -1,0 +1,303 @@
+"""A repository on disk: its root, safe paths, subprocesses, atomic writes and undo."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from punie.errors import ToolFailure, UsageError
+
+SKIPPED = frozenset(
+    {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox"}
+    | {".mypy_cache", ".ruff_cache", ".pytest_cache", "site-packages"}
+)
+"""Folders that hold no source of the workspace."""
+
+
+GRACE = 1.0
+"""Seconds that a process which has ended may leave its output open to children of its own."""
+POLL = 0.02
+"""Seconds between two looks at whether a process has ended."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A child process that has ended."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+    duration: float
+    """Seconds."""
+    timed_out: bool = False
+    cut: bool = False
+    """Whether output beyond the limit was thrown away."""
+
+    @property
+    def out(self) -> str:
+        """Standard output as text; bytes that are not UTF-8 become U+FFFD."""
+        return self.stdout.decode("utf-8", "replace")
+
+    @property
+    def err(self) -> str:
+        """Standard error as text."""
+        return self.stderr.decode("utf-8", "replace")
+
+
+class Workspace:
+    """A folder that questions are about. It need not be a git repository."""
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            kind = "is a file" if root.exists() else "does not exist"
+            raise UsageError(f"workspace {str(root)!r} {kind}: give a folder with --workspace")
+        self.root = root.resolve()
+
+    @classmethod
+    def around(cls, folder: Path) -> Workspace:
+        """The repository around `folder`: the nearest parent with `.git`, else `folder`."""
+        start = folder.resolve()
+        for candidate in (start, *start.parents):
+            if (candidate / ".git").exists():
+                return cls(candidate)
+        return cls(start)
+
+    def path(self, given: str) -> Path:
+        """The absolute path of a workspace path, which need not exist.
+
+        Raises `ToolFailure` when it leads outside the workspace, also through links.
+        """
+        if "\0" in given:
+            raise ToolFailure(f"path {given!r} holds a NUL character")
+        # `..` goes first: after a link it would name another place than the one returned.
+        target = Path(os.path.normpath(self.root / given))
+        try:
+            resolved = target.resolve()
+            target.exists()
+        except (OSError, RuntimeError, ValueError) as error:  # loop of links, name too long …
+            raise ToolFailure(f"path {given[:200]!r} cannot be used: {error}") from None
+        if resolved != self.root and self.root not in resolved.parents:
+            raise ToolFailure(f"path {given!r} leads outside the workspace")
+        return target
+
+    def existing(self, given: str) -> Path:
+        """As `path`, and it exists. The end of just one path (`utils.py`) or a module's dotted
+        name (`pkg.utils`) will do.
+
+        Raises `ToolFailure` with the candidates, or with the nearest real paths.
+        """
+        target = self.path(given)
+        if target.exists():
+            return target
+        candidates = self._ending(given)
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            shown = ", ".join(repr(self.relative(c)) for c in candidates[:10])
+            raise ToolFailure(f"{given!r} may be any of {shown}: give the whole path")
+        near = self.nearest(given)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise ToolFailure(f"no file or folder {given!r} in the workspace{hint}")
+
+    def _ending(self, given: str) -> list[Path]:
+        """Files and folders whose path ends with `given`, and modules of that dotted name."""
+        wanted = [Path(given).parts]
+        if "/" not in given and all(part.isidentifier() for part in given.split(".")):
+            *package, module = given.split(".")
+            wanted += [(*package, f"{module}.py"), (*package, module, "__init__.py")]
+        wanted = [parts for parts in wanted if parts and ".." not in parts]
+        found: dict[Path, None] = {}
+        for file in self.walk():
+            parts = file.relative_to(self.root).parts
+            for end in wanted:
+                for stop in range(len(end), len(parts) + 1):
+                    if parts[stop - len(end) : stop] == end:
+                        found[self.root.joinpath(*parts[:stop])] = None
+        return list(found)
+
+    def relative(self, path: Path) -> str:
+        """A path as results show it: relative to the root, with `/`."""
+        try:
+            return path.relative_to(self.root).as_posix()
+        except ValueError:
+            return path.as_posix()
+
+    def walk(self) -> Iterator[Path]:
+        """All files outside `SKIPPED` folders; links to folders are not followed."""
+        for folder, folders, files in os.walk(self.root):
+            folders[:] = sorted(f for f in folders if f not in SKIPPED)
+            for file in sorted(files):
+                yield Path(folder, file)
+
+    def python_files(self) -> Iterator[Path]:
+        """All `.py` and `.pyi` files outside `SKIPPED` folders."""
+        return (p for p in self.walk() if p.suffix in (".py", ".pyi"))
+
+    def nearest(self, given: str, most: int = 3) -> list[str]:
+        """Real paths that look like `given`: the same file name first, then close spelling."""
+        names = [self.relative(p) for p in self.walk()]
+        base = Path(given).name.lower()
+        same = [n for n in names if Path(n).name.lower() == base]
+        close = difflib.get_close_matches(given, names, n=most, cutoff=0.6)
+        stems = {Path(n).name: n for n in names}
+        alike = difflib.get_close_matches(Path(given).name, stems, n=most, cutoff=0.7)
+        return list(dict.fromkeys([*same, *close, *(stems[a] for a in alike)]))[:most]
+
+    def read_text(self, path: Path) -> str:
+        """Text of a file, UTF-8 with or without a byte order mark, line ends kept.
+
+        Raises `ToolFailure` for a folder, an unreadable file or one that is not UTF-8.
+        """
+        shown = self.relative(path)
+        try:
+            return path.read_bytes().decode("utf-8-sig")
+        except IsADirectoryError:
+            raise ToolFailure(f"{shown!r} is a folder: give a file") from None
+        except UnicodeDecodeError as error:
+            raise ToolFailure(
+                f"{shown!r} is not UTF-8 text (byte {error.start}): it cannot be shown"
+            ) from None
+        except OSError as error:
+            raise ToolFailure(f"{shown!r} cannot be read: {error.strerror}") from None
+
+    def write_atomic(self, path: Path, data: bytes) -> None:
+        """Replace a file's content in one step; mode is kept, parents are made."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = path.stat().st_mode & 0o7777 if path.exists() else None
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(name).chmod(mode if mode is not None else 0o666 & ~umask)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    async def run(
+        self,
+        command: Sequence[str],
+        *,
+        timeout: float,
+        env: Mapping[str, str | None] | None = None,
+        most_bytes: int = 32 * 2**20,
+        cwd: Path | None = None,
+    ) -> Completed:
+        """Run a program in the workspace, without standard input, in its own process group.
+
+        `env` is added to `child_environment`; a variable that is None there is taken away.
+        The group is killed at `timeout` seconds, on cancellation and at the end. Output over
+        `most_bytes` is read and thrown away. Raises `ToolFailure` when it cannot start.
+        """
+        start = time.monotonic()
+        variables = child_environment() | dict(env or {})
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                cwd=cwd or self.root,
+                env={name: value for name, value in variables.items() if value is not None},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ToolFailure(f"cannot start {command[0]!r}: {error.strerror}") from None
+        except ValueError as error:
+            raise ToolFailure(f"cannot start {command[0]!r}: {error}") from None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        out, err = _Sink(most_bytes), _Sink(most_bytes)
+        timed_out = False
+        drains = asyncio.create_task(_drain(out, process.stdout, err, process.stderr))
+        lingering = asyncio.create_task(_ended(process))
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.wait({drains, lingering}, return_when="FIRST_COMPLETED")
+                while process.returncode is None:  # it closed its output and goes on
+                    await asyncio.sleep(POLL)
+        except TimeoutError:
+            timed_out = True
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            drains.cancel()
+            lingering.cancel()
+            await asyncio.wait({drains, lingering})
+            # Children in another session may still hold the pipes: only the transport can close.
+            process._transport.close()  # type: ignore[attr-defined]
+        return Completed(
+            process.returncode if process.returncode is not None else -1,
+            bytes(out.data),
+            bytes(err.data),
+            time.monotonic() - start,
+            timed_out,
+            out.cut or err.cut,
+        )
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Returns `GRACE` seconds after the process has ended, although others hold its output."""
+    while process.returncode is None:
+        await asyncio.sleep(POLL)
+    await asyncio.sleep(GRACE)
+
+
+async def _drain(
+    out: _Sink, stdout: asyncio.StreamReader, err: _Sink, stderr: asyncio.StreamReader
+) -> None:
+    await asyncio.gather(out.drain(stdout), err.drain(stderr))
+
+
+class _Sink:
+    """Collects a stream up to a limit."""
+
+    def __init__(self, most: int) -> None:
+        self.data, self.most, self.cut = bytearray(), most, False
+
+    async def drain(self, stream: asyncio.StreamReader) -> None:
+        while chunk := await stream.read(65536):
+            room = self.most - len(self.data)
+            self.cut = self.cut or len(chunk) > room
+            self.data += chunk[:room]
+
+
+QUIET = {
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_PAGER": "cat",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C.UTF-8",
+    "NO_COLOR": "1",
+    "TERM": "dumb",
+}
+"""Variables that make programs quiet and plain."""
+
+
+def child_environment() -> dict[str, str]:
+    """Environment of children: ours, made quiet, plain and without traces in the workspace."""
+    return dict(os.environ) | QUIET | {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def program(name: str) -> str:
+    """Path of a program: beside our interpreter, else on PATH. `ToolFailure` when missing."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if os.access(beside, os.X_OK) else shutil.which(name)
+    if found is None:
+        raise ToolFailure(f"program {name!r} is not installed: run `pip install {name}`")
+    return found

@@ -1,0 +1,184 @@
+"""Types and lint of small real repositories, against the programs' other formats."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import repos
+from punie.tool import Tool
+from punie.tools.quality import RuffResult, TypeCheckResult, ruff_check, typecheck
+from punie.workspace import program
+from workbench import add_venv, ask, output, write
+
+
+@pytest.fixture
+def untidy(tmp_path: Path) -> Path:
+    write(
+        tmp_path,
+        {
+            "app.py": """
+            import os
+            import sys
+            smile: int = "😀"; other: int = "b"
+            def double(n: int) -> str:
+                return n * 2
+            double("x"); print(f"")
+            def find(n: int | None = None) -> bool:
+                return n == None
+            """,
+            "broken.py": "def f(:\n    pass\n",
+            "pkg/__init__.py": "",
+            "pkg/deep/part.py": "import nowhere\nx: str = 1\nx.upper().nope\n",
+        },
+    )
+    (tmp_path / "pkg/odd name#1%20é.py").write_text("y: int = ''\nimport json\n", "utf-8")
+    (tmp_path / "notes.txt").write_text("hello\n")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.ty.rules]\nimport-not-found = "warn"\n'
+        '[tool.ruff]\nfix = true\n[tool.ruff.lint]\nselect = ["F", "E"]\n'
+    )
+    return tmp_path
+
+
+def concise_types(root: Path, *path: str) -> set[tuple[str, ...]]:
+    text = output(root, program("ty"), "check", "--output-format", "concise", *path)
+    return set(re.findall(r"(?m)^(.+?):(\d+):(\d+): (\w+)\[([\w-]+)\] (.+)$", text))
+
+
+def concise_lint(root: Path, *path: str) -> list[tuple[str, ...]]:
+    command = [program("ruff"), "check", "--no-cache", "--no-fix", "--output-format", "concise"]
+    text = output(root, *command, *path)
+    found = re.findall(r"(?m)^(.+?):(\d+):(\d+): ([\w-]+):? (\[\*\] )?(.+)$", text)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("path", [".", "pkg", "app.py", "pkg/odd name#1%20é.py"])
+def test_types_are_those_of_the_concise_format(untidy: Path, path: str) -> None:
+    result: TypeCheckResult = ask(typecheck, untidy, path=path)
+    expected = concise_types(untidy, path)
+    got = {
+        (d.file, str(d.line), str(d.column), d.severity, d.code, d.message) for d in result.errors
+    }
+    assert result.success
+    assert not result.truncated
+    assert got == expected
+    assert expected
+    kinds = [e[3] for e in expected]
+    assert result.error_count == kinds.count("error") > 0
+    assert result.warning_count == kinds.count("warning")
+    assert result.errors == sorted(result.errors, key=lambda d: (d.file, d.line, d.column))
+
+
+def test_configuration_makes_warnings_and_they_are_counted_apart(untidy: Path) -> None:
+    result = ask(typecheck, untidy, path="pkg/deep")
+    warnings = [d for d in result.errors if d.severity == "warning"]
+    assert [str(w) for w in warnings] == [
+        f"pkg/deep/part.py:1:8 warning[{warnings[0].code}] Cannot resolve imported module `nowhere`"
+    ]
+    assert result.warning_count == 1
+
+
+def test_a_column_counts_characters_not_bytes_or_utf16_units(untidy: Path) -> None:
+    result = ask(typecheck, untidy, path="app.py")
+    line = (untidy / "app.py").read_text("utf-8").splitlines()[3]
+    second = [d for d in result.errors if d.line == 4][1]
+    assert line[second.column - 1 :].startswith('"b"') or "other" in line[second.column - 1 :]
+    assert second.column in (line.index('"b"') + 1, line.index("other") + 1)
+
+
+@pytest.mark.parametrize("tool", [typecheck, ruff_check])
+def test_a_syntax_error_is_a_result(untidy: Path, tool: Tool) -> None:
+    result = ask(tool, untidy, path="broken.py")
+    found = result.errors if isinstance(result, TypeCheckResult) else result.violations
+    assert result.success
+    assert (found[0].file, found[0].line, found[0].code) == ("broken.py", 1, "invalid-syntax")
+
+
+@pytest.mark.parametrize("tool", [typecheck, ruff_check])
+def test_a_limit_cuts_the_list_and_not_the_counts(untidy: Path, tool: Tool) -> None:
+    whole, part = ask(tool, untidy), ask(tool, untidy, limit=2)
+    name = "errors" if tool is typecheck else "violations"
+    assert getattr(part, name) == getattr(whole, name)[:2]
+    assert (part.truncated, whole.truncated) == (True, False)
+    lists = {"errors": [], "violations": [], "truncated": False}
+    assert part.model_copy(update=lists) == whole.model_copy(update=lists)
+
+
+@pytest.mark.parametrize("path", [".", "app.py", "pkg"])
+def test_violations_are_those_of_the_concise_format(untidy: Path, path: str) -> None:
+    result: RuffResult = ask(ruff_check, untidy, path=path)
+    expected = concise_lint(untidy, path)
+    got = [
+        (v.file, str(v.line), str(v.column), v.code, "[*] " if v.fixable else "", v.message)
+        for v in result.violations
+    ]
+    assert sorted(got) == expected
+    assert result.violation_count == len(expected) > 0
+    assert result.fixable_count == sum(bool(e[4]) for e in expected) > 0
+
+
+def test_a_fix_that_is_unsafe_does_not_count_as_fixable(untidy: Path) -> None:
+    result = ask(ruff_check, untidy, path="app.py")
+    fixable = {v.code: v.fixable for v in result.violations}
+    assert fixable["E711"] is False
+    assert fixable["F401"] is True
+
+
+def test_a_clean_file_is_a_success_without_findings(tmp_path: Path) -> None:
+    write(tmp_path, {"fine.py": "x: int = 1\n"})
+    types, lint = ask(typecheck, tmp_path, path="fine.py"), ask(ruff_check, tmp_path)
+    assert (types.success, types.error_count, types.errors) == (True, 0, [])
+    assert (lint.success, lint.violation_count, lint.violations) == (True, 0, [])
+
+
+@pytest.mark.parametrize("tool", [typecheck, ruff_check])
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("pkg/ap.py", "no file or folder 'pkg/ap.py' in the workspace; did you mean 'app.py'"),
+        ("notes.txt", "'notes.txt' is no Python file"),
+        ("empty", "no Python files to check under 'empty'"),
+        ("../x.py", "path '../x.py' leads outside the workspace"),
+    ],
+)
+def test_a_path_that_cannot_be_checked_is_said_so(
+    untidy: Path, tool: Tool, path: str, reason: str
+) -> None:
+    result = ask(tool, untidy, path=path)
+    assert not result.success
+    assert result.parse_error.startswith(reason)
+
+
+@pytest.mark.parametrize("tool", [typecheck, ruff_check])
+def test_a_deleted_file_is_called_deleted(tmp_path: Path, tool: Tool) -> None:
+    repos.repository(tmp_path, {"gone.py": "x = 1\n", "stays.py": "x = 1\n"})
+    (tmp_path / "gone.py").unlink()
+    result = ask(tool, tmp_path, path="gone.py")
+    assert result.parse_error == "'gone.py' is deleted: it is in the last commit but not on disk"
+
+
+@pytest.mark.parametrize(("tool", "file"), [(typecheck, "ty.toml"), (ruff_check, "ruff.toml")])
+def test_a_configuration_that_cannot_be_read_fails_in_the_programs_words(
+    tmp_path: Path, tool: Tool, file: str
+) -> None:
+    write(tmp_path, {"fine.py": "x = 1\n"})
+    (tmp_path / file).write_text("x x\n")
+    result = ask(tool, tmp_path)
+    assert not result.success
+    assert "TOML parse error at line 1, column 3" in result.parse_error
+
+
+def test_a_script_without_suffix_is_checked_by_its_first_line(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("#!/usr/bin/env python3\nimport os\n")
+    assert "F401" in [v.code for v in ask(ruff_check, tmp_path, path="run").violations]
+
+
+def test_types_come_from_the_environment_of_the_workspace(tmp_path: Path) -> None:
+    write(tmp_path, {"app.py": "from only_here import one\nx: str = one()\n"})
+    assert "only_here" in ask(typecheck, tmp_path).errors[0].message
+    add_venv(tmp_path)
+    assert [d.line for d in ask(typecheck, tmp_path).errors] == [2]
