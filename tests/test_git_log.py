@@ -92,3 +92,16 @@ def test_a_negative_count_is_an_error(root: Path) -> None:
     result = log(root, count=-1)
     assert not result.success
     assert "count -1" in (result.parse_error or "")
+
+
+def test_a_merge_that_did_not_change_a_path_is_not_in_its_history(root: Path) -> None:
+    """sqlparse: main changed a file while a branch was open; its merge topped the history."""
+    commit(root, {"ours.py": "1\n"}, "Ours")
+    git(root, "checkout", "--quiet", "-b", "topic")
+    commit(root, {"theirs.py": "1\n"}, "Theirs")
+    git(root, "checkout", "--quiet", "-")
+    commit(root, {"ours.py": "2\n"}, "Ours again")
+    git(root, "merge", "--quiet", "--no-ff", "--message", "Merge topic", "topic")
+    assert [c.message for c in log(root, path="ours.py").commits] == ["Ours again", "Ours"]
+    assert log(root).commits[0].message == "Merge topic"
+    assert log(root).commits[0].files == ["theirs.py"]

@@ -302,7 +302,11 @@ def test_a_repository_of_another_owner_is_named_with_the_way_out(
 
 @pytest.mark.parametrize("tool", [git_status, git_diff, git_log], ids=lambda tool: tool.name)
 def test_missing_paths_are_named_and_deleted_ones_are_fine(root: Path, tool: Tool) -> None:
-    assert "did you mean 'src/b.py'" in reason(ask(tool, root, path="b.py"))
+    assert "did you mean 'src/b.py'" in reason(ask(tool, root, path="src/bb.py"))
+    assert ask(tool, root, path="b.py") == ask(tool, root, path="src/b.py")
+    write(root, {"x/b.py": ""})
+    assert "may be any of 'src/b.py', 'x/b.py'" in reason(ask(tool, root, path="b.py"))
+    (root / "x/b.py").unlink()
     assert "outside the workspace" in reason(ask(tool, root, path="../x"))
     (root / "src/c.py").unlink()
     assert ask(tool, root, path="src/c.py").success

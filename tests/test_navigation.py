@@ -272,17 +272,26 @@ def test_an_ambiguous_name_lists_its_declarations_and_how_to_ask(ask: Session) -
     assert "ambiguous" in ask.fails("hover", symbol="save", file_path="shop/models.py")
 
 
-def test_the_way_that_an_ambiguous_name_suggests_is_not_ambiguous(ask: Session) -> None:
+def test_a_name_inside_a_function_is_not_meant_by_others(ask: Session) -> None:
     """flask: `Flask` is a class and, in a test, a class inside a function."""
     inner = "def check():\n    class Clerk: ...\n    return Clerk()\n"
     write(ask.root, {"clerk.py": "class Clerk: ...\n", "test_clerk.py": inner})
-    reason = ask.fails("hover", symbol="Clerk")
-    assert "Clerk (clerk.py:1), check.Clerk (test_clerk.py:2)" in reason
-    assert "give for example symbol='check.Clerk' or file_path='clerk.py'" in reason
-    assert places(ask("goto_definition", symbol="Clerk", file_path="clerk.py")) == ["clerk.py:1:7"]
+    assert places(ask("goto_definition", symbol="Clerk")) == ["clerk.py:1:7"]
+    note = ask("find_references", symbol="Clerk").note
+    assert "also declared inside functions: check.Clerk (test_clerk.py:2)" in note
     assert places(ask("goto_definition", symbol="check.Clerk")) == ["test_clerk.py:2:11"]
     (ask.root / "clerk.py").unlink()
     (ask.root / "test_clerk.py").unlink()
+
+
+def test_the_way_that_an_ambiguous_name_suggests_is_not_ambiguous(ask: Session) -> None:
+    write(ask.root, {"a/till.py": "def till(): ...\n", "b/till.py": "def till(): ...\n"})
+    reason = ask.fails("hover", symbol="till")
+    assert "till (a/till.py:1), till (b/till.py:1)" in reason
+    assert "give for example file_path='a/till.py'" in reason
+    assert places(ask("goto_definition", symbol="till", file_path="a/till.py")) == ["a/till.py:1:5"]
+    (ask.root / "a/till.py").unlink()
+    (ask.root / "b/till.py").unlink()
 
 
 def test_a_method_is_named_by_its_class(ask: Session) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from punie.errors import ToolFailure, UsageError
@@ -206,6 +206,12 @@ class Lookup(Outline):
         if not groups:
             files = await self.files_with(f"self.{parts[-1]}")
             groups = group(await self.attributes(parts, files))
+        outer = [g for g in groups if not g[0].inside_function]
+        if outer:
+            # What a function declares for itself is out of others' sight, and rarely meant.
+            inner = [g for g in groups if g[0].inside_function]
+            note = f"also declared inside functions: {self._list(inner)}" if inner else ""
+            return replace(self._only(symbol, outer), note=note)
         if groups:
             return self._only(symbol, groups)
         return await self._inherited(symbol) or await self._used(symbol)

@@ -3,7 +3,8 @@
 Every `x.field` whose name is a field of some result becomes `punie_read(x, n).field`; printed and
 formatted values pass through `punie_show`, so that printing a result shows its text form. Reading
 attributes lazily from the host would need no rewriting, but costs a millisecond each and fails
-inside `key=` functions (pydantic-monty 1.4.0).
+inside `key=` functions (pydantic-monty 1.4.0). The type checker sees the program as it was
+written: narrowing (`if r.parse_error is not None`) would be lost in a rewritten one.
 """
 
 from __future__ import annotations
@@ -26,15 +27,10 @@ def punie_show(x):
     if isinstance(x, list) and x and getattr(x[0], '_punie', None) is not None:
         return '\\n'.join([punie_show(y) for y in x])
     return x
+def punie_show_each(xs):
+    return [punie_show(x) for x in xs]
 """
 """Defined in every session before the program: `punie_read` records, `punie_show` gives text forms."""
-
-STUBS = """
-from typing import Any
-def punie_read[T](x: T, n: int) -> T: ...
-def punie_show(x: object) -> Any: ...
-"""
-"""The same for the type checker, which takes no names with a leading underscore from stubs."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +83,16 @@ class _Rewriter(ast.NodeTransformer):
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id in ("print", "str"):
             node.args = [
-                a if isinstance(a, ast.Starred) else _call("punie_show", a) for a in node.args
+                ast.Starred(_call("punie_show_each", a.value), ast.Load())
+                if isinstance(a, ast.Starred)
+                else _call("punie_show", a)
+                for a in node.args
             ]
         return node
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.AST:
         self.generic_visit(node)
-        if node.conversion == -1:
+        if node.conversion in (-1, ord("s")):
             node.value = _call("punie_show", node.value)
         return node
 

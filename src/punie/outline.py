@@ -19,6 +19,7 @@ CLASS = 5
 FIELD = 8
 METHODS = frozenset({6, 7, 9})
 """LSP kinds method, property and constructor."""
+FUNCTIONS = METHODS | {12}
 
 _DEFINED = re.compile(
     rb"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)|^[ \t]*(\w+)[ \t]*(?::[^=\r\n]+)?=(?!=)",
@@ -52,6 +53,12 @@ class Declaration:
     """Line and column behind the whole."""
     container: Declaration | None = None
     children: list[Declaration] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def inside_function(self) -> bool:
+        """Whether a function or method holds it, at any depth."""
+        outer = self.container
+        return outer is not None and (outer.kind in FUNCTIONS or outer.inside_function)
 
     def answers(self, parts: Sequence[str]) -> bool:
         """Whether a dotted name means this: containers and modules may be left out in front.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from punie.errors import ToolFailure
 from punie.workspace import Completed, Workspace
@@ -40,7 +40,7 @@ DIFF_FORMAT = (
 
 LOG_FORMAT = (
     "--format=tformat://%x00%H%x00%an%x00%ae%x00%aI%x00%s%x00%b",
-    *("-z", "--name-only", "--full-diff", "--diff-merges=first-parent", "--find-renames"),
+    *("-z", "--name-only", "--diff-merges=first-parent", "--find-renames"),
     *("--encoding=UTF-8", "--no-show-signature", "--no-color", "--no-ext-diff", "--no-relative"),
 )
 """Options that `parse_log` relies on."""
@@ -117,14 +117,33 @@ class Repository:
         )
         return done.exit_code == 0
 
-    async def must_know_path(self) -> None:
-        """Pass when the path exists or once did; else `ToolFailure` with the nearest paths."""
+    async def known(self) -> Repository:
+        """This, when its path exists or once did; else the one whose path ends with what was given.
+
+        Raises `ToolFailure` with the candidates or the nearest paths.
+        """
         target = self.workspace.path(self.given)
         if target.exists() or target.is_symlink():
-            return
+            return self
         once = await self.git("log", "--max-count=1", "--format=%H", "HEAD", also_ok=128)
-        if not once.stdout:
-            self.workspace.existing(self.given)
+        staged = await self.git("ls-files", "-z")
+        if once.stdout or staged.stdout:
+            return self
+        found = self.workspace.existing(self.given)
+        return replace(self, pathspec=self.workspace.relative(found))
+
+    async def commits(self, most: int) -> bytes:
+        """The newest commits of the path in `LOG_FORMAT`.
+
+        Listing them and describing them are two steps: git's history of a path leaves out merges
+        that did not change it only as long as it is not asked for the merges' files.
+        """
+        chosen = await self.git("rev-list", f"--max-count={most}", "HEAD")
+        hashes = chosen.stdout.decode().split()
+        if not hashes:
+            return b""
+        whole = replace(self, pathspec="")
+        return (await whole.git("log", "--no-walk=unsorted", *LOG_FORMAT, *hashes)).stdout
 
     def inside(self, name: bytes) -> bool:
         """Whether a file of the repository lies in the workspace."""

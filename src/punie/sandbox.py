@@ -9,6 +9,7 @@ approval), and how much time tools take together (each has its own limit).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
@@ -21,13 +22,19 @@ import pydantic_monty as monty
 
 from punie import wrap
 from punie.errors import ApprovalRefused, UsageError
-from punie.instrument import PRELUDE, STUBS, Instrumented, instrument
+from punie.instrument import PRELUDE, Instrumented, instrument
 from punie.settings import Settings
 from punie.tool import Item, Result, Tool, models, stubs
 from punie.wrap import Call, Context
 
 TRACE_FIELD = "_punie"
 """Hidden attribute of every item in the sandbox: (index of its call, class, text form)."""
+_HIDDEN = re.compile(
+    TRACE_FIELD.join((", ", r"=\(\d+, '\w+', (?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\)"))
+)
+"""What that attribute looks like where a program prints the `repr` of an item."""
+GATE, GATE_STUB = "punie_gate()\n", "\ndef punie_gate() -> None: ...\n"
+"""A first line that suspends a program before it has done anything: so it is checked, not run."""
 
 
 @dataclass
@@ -55,8 +62,10 @@ class Sandbox:
     def __init__(self, tools: Iterable[Tool], settings: Settings) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self.settings = settings
-        self.stubs = stubs(self.tools.values(), docs=False) + STUBS
+        self.stubs = stubs(self.tools.values(), docs=False)
         self.fields = _field_names(self.tools.values())
+        self.functions = {name: tool.function for name, tool in self.tools.items()}
+        """What a tool's name stands for where it is not called: `f = git_status`."""
         self._stack = AsyncExitStack()
         self._pool: monty.AsyncMonty | None = None
 
@@ -96,7 +105,7 @@ class Sandbox:
         try:
             async with self._pool.checkout(
                 type_check=True,
-                type_check_stubs=self.stubs,
+                type_check_stubs=self.stubs + GATE_STUB,
                 type_check_format="concise",
                 limits=limits,
             ) as session:
@@ -142,18 +151,38 @@ class _Run:
             return
         try:
             await session.feed_run(PRELUDE, skip_type_check=True)
-            await self._execute(session)
+            if await self._check(session):
+                await self._execute(session)
         except monty.MontyTypingError as error:
             self.outcome.checked = False
-            self.outcome.error = _diagnostics(error.display(), self.instrumented)
+            self.outcome.error = _diagnostics(error.display(), self.code.splitlines())
         except monty.MontySyntaxError as error:
             self.outcome.checked = False
             self.outcome.error = f"syntax error: {error.display('msg')}"
 
+    async def _check(self, session: monty.AsyncMontySession) -> bool:
+        """Type-check the program as it was written; False when the sandbox cannot compile it."""
+        try:
+            snapshot: Any = await session.feed_start(GATE + self.code)
+            while snapshot.is_os_function:  # imports are looked up first
+                snapshot = await snapshot.resume_auto()
+        except monty.MontyRuntimeError as error:
+            self.outcome.checked = False
+            self.outcome.error = self._unsupported(error)
+            return False
+        with contextlib.suppress(monty.MontyRuntimeError):
+            await snapshot.resume({"exc_type": "RuntimeError", "message": "checked"})
+        return True
+
     async def _execute(self, session: monty.AsyncMontySession) -> None:
         code = self.instrumented.code
         try:
-            snapshot: Any = await session.feed_start(code, print_callback=self.print)
+            snapshot: Any = await session.feed_start(
+                code,
+                print_callback=self.print,
+                skip_type_check=True,
+                external_lookup=self.sandbox.functions,
+            )
             while not isinstance(snapshot, monty.MontyComplete):
                 snapshot = None if self.overflow else await self._answer(snapshot)
                 if snapshot is None:
@@ -216,7 +245,7 @@ class _Run:
     def finish(self) -> Outcome:
         """Close the outcome: text, and the failures that the program did not look at."""
         outcome = self.outcome
-        outcome.stdout = "".join(self.printed)
+        outcome.stdout = _HIDDEN.sub("", "".join(self.printed))
         for call in outcome.calls:
             looked = any(f.endswith((".success", ".parse_error")) for f in call.fields)
             if not call.ok and not looked and not outcome.refused:
@@ -227,7 +256,7 @@ class _Run:
     def explain(self, text: str) -> str:
         """A message that also names the calls already made."""
         names = [call.tool for call in self.outcome.calls]
-        if not names or not re.search("limit|more than|ran out", text):
+        if not names or not re.search("limit|more than|ran out|recursion depth", text):
             return text
         return f"{text} (calls made: {_counted(names)})"
 
@@ -238,9 +267,15 @@ class _Run:
             return f"the program computed longer than its limit of {seconds:g} s"
         if "memory limit" in text:
             return f"the program used more than its limit of {self.sandbox.settings.memory_mb} MB"
-        text = text.replace("not yet support", "not support")
         frames = error.traceback()
         line = self.instrumented.source_line(frames[-1].line) if frames else ""
+        return f"{text} in `{line}`" if line else text
+
+    def _unsupported(self, error: monty.MontyRuntimeError) -> str:
+        """What the sandbox cannot compile, quoting the program, which follows `GATE`."""
+        text = error.display("type-msg").replace("not yet support", "not support")
+        frames = error.traceback()
+        line = _line(self.code.splitlines(), frames[-1].line - 1) if frames else ""
         return f"{text} in `{line}`" if line else text
 
 
@@ -276,14 +311,19 @@ def _field_names(tools: Iterable[Tool]) -> tuple[str, ...]:
 _DIAGNOSTIC = re.compile(r"^main\.py:(\d+):\d+: \w+\[([\w-]+)\] (.*)$")
 
 
-def _diagnostics(text: str, instrumented: Instrumented) -> str:
-    """The checker's findings as short lines that quote the program."""
+def _diagnostics(text: str, source: Sequence[str]) -> str:
+    """The checker's findings as short lines that quote the program, which follows `GATE`."""
     found = []
     for line in text.splitlines():
         if match := _DIAGNOSTIC.match(line):
-            quoted = instrumented.source_line(int(match[1]))
+            quoted = _line(source, int(match[1]) - 1)
             found.append(f"{match[2]}: {match[3]} in `{quoted}`" if quoted else match[3])
     return "\n".join(found[:5]) or text.strip()[:500]
+
+
+def _line(source: Sequence[str], number: int) -> str:
+    """A line by its number, 1-based and stripped; empty when there is none."""
+    return source[number - 1].strip() if 0 < number <= len(source) else ""
 
 
 def _counted(names: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from punie.tool import load_tools
 def command(file: str, workspace: str | None, read_only: bool, yes: bool, as_json: bool) -> None:
     """Run the program in FILE (- for standard input) in the sandbox."""
     try:
-        code = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+        code = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"program {file!r} cannot be read: {error}") from None
     root, settings = cli.settings_for(workspace, read_only=read_only, yes=yes)

@@ -97,6 +97,7 @@ class LlamaEngine:
         if not self._context:
             library.llama_model_free(self._model)
             raise ModelUnavailable(f"no context of {context} tokens: {'; '.join(_errors)}")
+        self._closed = False
         self._vocab = library.llama_model_get_vocab(self._model)
         self._vocab_size = int(library.llama_vocab_n_tokens(self._vocab))
         stops = [self.tokenize([Piece(stop, True, False)]) for stop in dialect.stops]
@@ -105,7 +106,6 @@ class LlamaEngine:
         self._stop_texts = [stop.encode() for stop, ids in pairs if len(ids) > 1]
         self._past: list[int] = []
         self._lock = asyncio.Lock()
-        self._closed = False
 
     def tokenize(self, pieces: Iterable[Piece]) -> list[int]:
         """Token ids of rendered pieces; special tokens are recognised in control pieces only."""
@@ -115,6 +115,8 @@ class LlamaEngine:
         return ids
 
     def _tokenize(self, piece: Piece) -> list[int]:
+        if self._closed:
+            raise EngineError("the engine is closed")
         text = piece.text.encode("utf-8", "surrogatepass")
         room = len(text) + 8
         buffer = (self._llama.llama_token * room)()
@@ -135,11 +137,9 @@ class LlamaEngine:
     ) -> Generation:
         """See `Engine.generate`. Works in a thread; a cancelled call ends within one batch."""
         began = time.perf_counter()
-        turns = self._turns(messages)
         cancelled = threading.Event()
         async with self._lock:
-            if self._closed:
-                raise EngineError("the engine is closed")
+            turns = self._turns(messages)
             work = asyncio.create_task(
                 asyncio.to_thread(self._run, turns, max_tokens, temperature, seed, cancelled)
             )
@@ -197,6 +197,11 @@ class LlamaEngine:
                 self._decode([token])
         return reply.decode("utf-8", "replace"), count, False
 
+    def feed(self, ids: list[int]) -> None:
+        """Forget everything and feed `ids`; afterwards `logits` holds those of the last one. For
+        tests and measurements: not safe while a call of `generate` is under way."""
+        self._prefill([ids], threading.Event())
+
     def _prefill(self, turns: list[list[int]], cancelled: threading.Event) -> None:
         """Bring the cache to the end of the prompt, reusing whole turns but never the last."""
         kept = number = 0
@@ -226,9 +231,9 @@ class LlamaEngine:
     def _choose(self, temperature: float, random: np.random.Generator) -> int:
         """The next token: the likeliest, or drawn at `temperature` (Gumbel's trick)."""
         logits = self.logits()
-        if temperature > 0:
-            logits = logits / temperature + random.gumbel(size=self._vocab_size)
-        return int(logits.argmax())
+        if temperature <= 0:
+            return int(logits.argmax())
+        return int((logits / temperature + random.gumbel(size=self._vocab_size)).argmax())
 
     def logits(self) -> npt.NDArray[np.float32]:
         """Logits (vocab,) after the last token fed; a view that the next token overwrites."""

@@ -6,14 +6,12 @@ the layer's input and output gradient and never forms the gradient of W. q, k, v
 share one product each. Rows of a batch lie end to end without padding; attention runs per row.
 Logits exist only at answer positions.
 
-Measured on 2 cores with AVX-512 bf16: see LOG.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +19,7 @@ from torch import Tensor
 
 from punie.errors import UsageError
 from punie.factory.base import LINEARS
+from punie.factory.kernels import AnswerLoss, Embed, MergedLinear, SwiGlu, attend, layout_of
 from punie.models.adapter import Adapter
 from punie.models.weights import Array, Shape, permute, rotary_heads, unpermute
 
@@ -52,106 +51,6 @@ def pack(rows: Sequence[tuple[Sequence[int], Sequence[bool]]]) -> Batch:
         ids += tokens
     lengths = [len(tokens) for tokens, _ in rows]
     return Batch(torch.tensor(ids), lengths, torch.tensor(answers), torch.tensor(targets))
-
-
-class _MergedLinear(torch.autograd.Function):
-    """x·Wᵀ with merged W; gradients for x, A (stacked) and each B."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, merged: Tensor, scale: float, a: Tensor, *bs: Tensor
-    ) -> Tensor:
-        ctx.save_for_backward(x, merged, a, *bs)
-        ctx.scale = scale
-        return x @ merged.t()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, merged, a, *bs = ctx.saved_tensors
-        (grad,) = grads
-        rank = a.shape[0] // len(bs)
-        inner = x @ a.to(x.dtype).t()
-        back = torch.empty_like(inner)
-        b_grads: list[Tensor] = []
-        start = 0
-        for number, b in enumerate(bs):
-            part = grad[:, start : start + b.shape[0]]
-            columns = slice(number * rank, (number + 1) * rank)
-            back[:, columns] = part @ b.to(x.dtype)
-            b_grads.append((part.t() @ inner[:, columns]).float().mul_(ctx.scale))
-            start += b.shape[0]
-        a_grad = (back.t() @ x).float().mul_(ctx.scale)
-        return (grad @ merged, None, None, a_grad, *b_grads)
-
-
-class _SwiGlu(torch.autograd.Function):
-    """silu(gate)·up of a (T, 2·ffn) product; keeps its input only."""
-
-    @staticmethod
-    def forward(ctx: Any, both: Tensor) -> Tensor:
-        ctx.save_for_backward(both)
-        gate, up = both.chunk(2, dim=-1)
-        return F.silu(gate) * up
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (both,), (grad,) = ctx.saved_tensors, grads
-        gate, up = both.chunk(2, dim=-1)
-        sigmoid = torch.sigmoid(gate)
-        active = gate * sigmoid
-        out = torch.empty_like(both)
-        left, right = out.chunk(2, dim=-1)
-        torch.mul(grad, active, out=right)
-        slope = sigmoid.add_(active * (1 - sigmoid))
-        torch.mul(slope.mul_(up), grad, out=left)
-        return out
-
-
-class _Embed(torch.autograd.Function):
-    """Rows of `table` for `ids`; the gradient goes to `rows`, the trained ones among them."""
-
-    @staticmethod
-    def forward(ctx: Any, ids: Tensor, table: Tensor, trained: Tensor, rows: Tensor) -> Tensor:
-        ctx.save_for_backward(ids, trained)
-        return F.embedding(ids, table)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        ids, trained = ctx.saved_tensors
-        hits = (trained[:, None] == ids[None, :]).to(grads[0].dtype)
-        return None, None, None, (hits @ grads[0]).float()
-
-
-class _AnswerLoss(torch.autograd.Function):
-    """Summed cross-entropy of (n, hidden) states against the output layer, whose `trained` rows
-    learn too. Gradients are made in the forward pass, 256 states at a time, so that no
-    (n, vocab) matrix is ever kept."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, states: Tensor, output: Tensor, targets: Tensor, trained: Tensor, rows: Tensor
-    ) -> Tensor:
-        total = torch.zeros((), dtype=torch.float64)
-        parts: list[Tensor] = []
-        rows_grad = torch.zeros_like(rows)
-        for chunk, wanted in zip(states.split(256), targets.split(256), strict=True):
-            logits = (chunk @ output.t()).float()
-            log_sum = logits.logsumexp(dim=-1, keepdim=True)
-            total += (log_sum.squeeze(1) - logits.gather(1, wanted[:, None]).squeeze(1)).sum()
-            if ctx.needs_input_grad[0]:
-                chances = logits.sub_(log_sum).exp_()
-                chances[torch.arange(len(wanted)), wanted] -= 1
-                rows_grad += chances[:, trained].t() @ chunk.float()
-                parts.append(chances.to(states.dtype) @ output)
-        if parts:
-            ctx.save_for_backward(torch.cat(parts), rows_grad)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        states_grad, rows_grad = ctx.saved_tensors
-        scale = grads[0].to(states_grad.dtype)
-        return states_grad * scale, None, None, None, rows_grad * grads[0].float()
 
 
 class LoraLlama:
@@ -214,10 +113,20 @@ class LoraLlama:
                 found.append((next(queue), [next(queue) for _ in group]))
         return found
 
-    @torch.no_grad()
+    def _pairs(self) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """(GGUF name, A (rank, in), B (out, rank)) of every adapted layer, as views."""
+        for number, (stacked, bs) in enumerate(self._groups()):
+            block, group = divmod(number, len(GROUPS))
+            for part, a, b in zip(GROUPS[group], stacked.chunk(len(bs)), bs, strict=True):
+                yield f"blk.{block}.{part}.weight", a, b
+
     def merge(self) -> None:
         """Write W + scale·B·A into the weights that the forward pass uses. Call it after every
         change of the parameters."""
+        with torch.no_grad():
+            self._merge()
+
+    def _merge(self) -> None:
         self.embedding[self.trained] = self.parameters[-1].to(self.dtype)
         for frozen, merged, (a, bs) in zip(self.frozen, self.merged, self._groups(), strict=True):
             start = 0
@@ -229,19 +138,14 @@ class LoraLlama:
     def adapter(self) -> Adapter:
         """The LoRA matrices as an adapter for the GGUF base (q and k in llama.cpp's row order)."""
         pairs: dict[str, tuple[Array, Array]] = {}
-        for number, (stacked, bs) in enumerate(self._groups()):
-            block, group = divmod(number, len(GROUPS))
-            parts = zip(GROUPS[group], stacked.detach().chunk(len(bs)), bs, strict=True)
-            for part, a, b in parts:
-                name = f"blk.{block}.{part}.weight"
-                rows = b.detach().numpy()
-                if heads := rotary_heads(name, self.shape):
-                    rows = permute(rows, heads)
-                pairs[name] = (a.numpy(), rows)
-        rows = zip(self.trained.tolist(), self.parameters[-1].detach().numpy(), strict=True)
-        return Adapter(self.rank, self.scale * self.rank, pairs, dict(rows))
+        for name, a, b in self._pairs():
+            rows = b.detach().numpy()
+            if heads := rotary_heads(name, self.shape):
+                rows = permute(rows, heads)
+            pairs[name] = (a.detach().numpy(), rows)
+        trained = zip(self.trained.tolist(), self.parameters[-1].detach().numpy(), strict=True)
+        return Adapter(self.rank, self.scale * self.rank, pairs, dict(trained))
 
-    @torch.no_grad()
     def load(self, adapter: Adapter) -> None:
         """Take over the matrices of `adapter`. Raises UsageError when its rank differs."""
         if (adapter.rank, adapter.alpha) != (self.rank, self.scale * self.rank):
@@ -249,26 +153,23 @@ class LoraLlama:
                 f"the adapter has rank {adapter.rank}, alpha {adapter.alpha}; the options say"
                 f" rank {self.rank}, alpha {self.scale * self.rank}"
             )
-        for number, (stacked, bs) in enumerate(self._groups()):
-            block, group = divmod(number, len(GROUPS))
-            parts = zip(GROUPS[group], stacked.chunk(len(bs)), bs, strict=True)
-            for part, a, b in parts:
-                name = f"blk.{block}.{part}.weight"
+        with torch.no_grad():
+            for name, a, b in self._pairs():
                 new_a, rows = adapter.pairs[name]
                 if heads := rotary_heads(name, self.shape):
                     rows = unpermute(rows, heads)
                 a.copy_(torch.tensor(new_a))
                 b.copy_(torch.tensor(rows))
-        for place, number in enumerate(self.trained.tolist()):
-            if number in adapter.rows:
-                self.parameters[-1][place] = torch.tensor(adapter.rows[number])
-        self.merge()
+            for place, number in enumerate(self.trained.tolist()):
+                if number in adapter.rows:
+                    self.parameters[-1][place] = torch.tensor(adapter.rows[number])
+            self._merge()
 
     def loss(self, batch: Batch) -> Tensor:
         """Summed loss over the batch's answer positions (float64; divide by their number)."""
         states = self.states(batch)[batch.answers]
         states = F.rms_norm(states, (self.shape.hidden,), self.final_norm, self.shape.norm_eps)
-        total: Tensor = _AnswerLoss.apply(  # type: ignore[no-untyped-call]
+        total: Tensor = AnswerLoss.apply(
             states, self.embedding, batch.targets, self.trained, self.parameters[-1]
         )
         return total
@@ -276,67 +177,21 @@ class LoraLlama:
     def states(self, batch: Batch) -> Tensor:
         """Hidden states after the last block, before the final norm; shape (T, hidden)."""
         shape = self.shape
-        layout = _layout(batch.lengths, shape, self.dtype)
-        hidden: Tensor = _Embed.apply(  # type: ignore[no-untyped-call]
-            batch.ids, self.embedding, self.trained, self.parameters[-1]
-        )
+        layout = layout_of(batch.lengths, shape, self.dtype)
+        hidden: Tensor = Embed.apply(batch.ids, self.embedding, self.trained, self.parameters[-1])
         groups = self._groups()
         for block, (before, after) in enumerate(self.norms):
             at = 4 * block
 
             def linear(x: Tensor, place: int) -> Tensor:
                 a, bs = groups[place]
-                result: Tensor = _MergedLinear.apply(x, self.merged[place], self.scale, a, *bs)  # type: ignore[no-untyped-call]
+                result: Tensor = MergedLinear.apply(x, self.merged[place], self.scale, a, *bs)
                 return result
 
             x = F.rms_norm(hidden, (shape.hidden,), before, shape.norm_eps)
-            x = _attend(linear(x, at), layout, shape)
+            x = attend(linear(x, at), layout, shape)
             hidden = hidden + linear(x, at + 1)
             x = F.rms_norm(hidden, (shape.hidden,), after, shape.norm_eps)
-            x = _SwiGlu.apply(linear(x, at + 2))  # type: ignore[no-untyped-call]
+            x = SwiGlu.apply(linear(x, at + 2))
             hidden = hidden + linear(x, at + 3)
         return hidden
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """What attention needs to know of a batch: cos and sin of every position's angles, each
-    (T, 1, head_dim / 2), and for each row length the causal mask of one group of heads."""
-
-    lengths: list[int]
-    cos: Tensor
-    sin: Tensor
-    masks: dict[int, Tensor]
-
-
-def _layout(lengths: list[int], shape: Shape, dtype: torch.dtype) -> _Layout:
-    positions = torch.cat([torch.arange(n) for n in lengths])
-    half = torch.arange(0, shape.head_dim, 2).float() / shape.head_dim
-    angles = torch.outer(positions.float(), shape.rope_base**-half)[:, None, :]
-    group = shape.heads // shape.kv_heads
-    masks = {
-        n: torch.full((n, n), -torch.inf, dtype=dtype).triu(1).repeat(group, 1) for n in {*lengths}
-    }
-    return _Layout(lengths, angles.cos().to(dtype), angles.sin().to(dtype), masks)
-
-
-def _attend(qkv: Tensor, layout: _Layout, shape: Shape) -> Tensor:
-    """Causal attention within each row; (T, hidden + 2·kv width) → (T, hidden). Plain products:
-    torch's fused CPU kernel needs 3.5 times as long for these short rows."""
-    wide = shape.hidden + shape.kv_heads * shape.head_dim
-    turned = qkv[:, :wide].unflatten(1, (-1, shape.head_dim))
-    left, right = turned.chunk(2, dim=-1)
-    cos, sin = layout.cos, layout.sin
-    turned = torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1)
-    q, k = turned.split((shape.heads, shape.kv_heads), dim=1)
-    v = qkv[:, wide:].unflatten(1, (-1, shape.head_dim))
-    lengths, outs = layout.lengths, []
-    for q_row, k_row, v_row in zip(*(part.split(lengths) for part in (q, k, v)), strict=True):
-        size = len(q_row)
-        # Heads that share a key lie one below the other: (kv_heads, group·L, head_dim).
-        queries = q_row.transpose(0, 1).reshape(shape.kv_heads, -1, shape.head_dim)
-        mask = layout.masks[size].expand(shape.kv_heads, -1, -1)
-        scores = torch.baddbmm(mask, queries, k_row.permute(1, 2, 0), alpha=shape.head_dim**-0.5)
-        mixed = scores.softmax(dim=-1) @ v_row.transpose(0, 1)
-        outs.append(mixed.view(shape.heads, size, shape.head_dim).transpose(0, 1))
-    return torch.cat(outs).flatten(1)

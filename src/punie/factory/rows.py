@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +96,18 @@ def balanced(numbers: Sequence[int], lengths: Sequence[int], parts: int) -> list
         bins[place].append(number)
         sizes[place] += lengths[number]
     return [members for members in bins if members]
+
+
+def chunks(rows: list[Row], tokens: int) -> Iterator[list[Row]]:
+    """Rows in order, in groups of at most `tokens` tokens (or one row)."""
+    group: list[Row] = []
+    for row in rows:
+        if group and sum(len(member.ids) for member in group) + len(row.ids) > tokens:
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
 
 
 def marker_rows(rows: Rows, tokenizer: TrainingTokenizer, embedding: Tensor) -> dict[int, Tensor]:

@@ -36,6 +36,12 @@ def check(tool: str, inventory: Inventory, args: dict[str, Any], result: Any) ->
     """What the second way finds wrong with a call's result; empty when it agrees."""
     if not result.success:
         return _failure(tool, inventory, args, result)
+    args = dict(args)
+    for name in {"path", "file_path"} & set(args):
+        if not (inventory.root / args[name]).exists() and "::" not in args[name]:
+            # The end of just one path will do; what git alone remembers stays as it is.
+            ends = [f for f in inventory.files if f.endswith("/" + args[name])]
+            args[name] = ends[0] if len(ends) == 1 else args[name]
     return CHECKS[tool](inventory, args, result)
 
 

@@ -118,7 +118,7 @@ class Slots:
 
     def file(self) -> str:
         """A tracked file."""
-        return self.pick([f for f in self.inventory.tracked if _plain(f)])
+        return self._short(self._mostly_code([f for f in self.inventory.tracked if _plain(f)]))
 
     def text_file(self) -> str:
         """A text file; remembered for words and lines."""
@@ -128,7 +128,7 @@ class Slots:
     def python_file(self) -> str:
         """A Python file that declares something."""
         files = [m.file for m in self.inventory.modules.values() if m.declarations]
-        return self.pick([f for f in files if _plain(f)])
+        return self._short(self._mostly_code([f for f in files if _plain(f)]))
 
     def small_python_file(self) -> str:
         """A Python file with one to eight top-level functions or classes."""
@@ -137,7 +137,7 @@ class Slots:
             top = [d for d in module.declarations if not d.container and d.kind != "variable"]
             if 1 <= len(top) <= 8 and any(d.kind == "function" for d in top):
                 files.append(module.file)
-        return self.pick(files)
+        return self._short(self._mostly_code(files))
 
     def folder(self) -> str:
         """A folder with tracked files."""
@@ -155,7 +155,9 @@ class Slots:
             return self.rng.choice(found)
         files = list(self.inventory.modules)
         folders = {str(PurePosixPath(f).parent) for f in files} - {"."}
-        return self.pick(sorted(folders) if self.rng.random() < 0.35 and folders else files)
+        if self.rng.random() < 0.35 and folders:
+            return self.pick(sorted(folders))
+        return self._short(self._mostly_code(files))
 
     def test_path(self) -> str:
         """A test file that runs by itself, or its folder."""
@@ -182,6 +184,17 @@ class Slots:
 
     # Symbols.
 
+    def _short(self, path: str) -> str:
+        """The path, or now and then just its name where that is enough to find it."""
+        name = PurePosixPath(path).name
+        alike = [f for f in self.inventory.files if PurePosixPath(f).name == name]
+        return name if len(alike) == 1 and self.rng.random() < 0.12 else path
+
+    def _mostly_code(self, files: list[str]) -> str:
+        """One of the files: those of tests and docs less often than their number."""
+        code = [f for f in files if not re.search(r"(^|/)(tests?|docs?|examples?|unit_tests)/", f)]
+        return self.pick(code if code and self.rng.random() < 0.6 else files)
+
     def _declaration(self, *kinds: str, unique: bool = True, documented: bool = False) -> str:
         names = self.inventory.names
         fitting = [
@@ -192,7 +205,8 @@ class Slots:
             and (not unique or names[d.name] == 1)
             and (not documented or d.docstring)
         ]
-        self.drawn = self.pick(fitting)
+        apart = [d for d in fitting if not d.name.lower().startswith("test")]
+        self.drawn = self.pick(apart if apart and self.rng.random() < 0.9 else fitting)
         return self.drawn.name
 
     def symbol(self) -> str:

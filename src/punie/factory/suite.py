@@ -103,7 +103,9 @@ def load_suite(name: str) -> Suite:
             problems.append(f"case {case.id}: nothing is expected")
         cases.append(case)
     if problems or not cases:
-        raise UsageError("\n  ".join([f"suite {name!r} cannot be used:", *problems or ["no case"]]))
+        raise UsageError(
+            "\n  ".join([f"suite {name!r} cannot be used:", *(problems or ["no case"])])
+        )
     digest = hashlib.sha256(data).hexdigest()
     return Suite(table.get("name", path.stem), digest, tuple(table["workspaces"]), tuple(cases))
 

@@ -14,7 +14,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from punie.factory.base import TrainingTokenizer, weights
 from punie.factory.lora import LoraLlama, pack
-from punie.factory.rows import Row, Rows, balanced, marker_rows, read_rows, steps_of
+from punie.factory.rows import Row, Rows, balanced, chunks, marker_rows, read_rows, steps_of
 from punie.factory.train_options import TrainOptions
 from punie.factory.train_outputs import Checkpoint, fingerprint, finish
 from punie.models.adapter import read_adapter
@@ -36,7 +36,7 @@ Progress = Callable[[int, int, str], None]
 
 
 def to_stderr(done: int, total: int, text: str) -> None:
-    """Progress as one line: rewritten in place on a terminal, else once in 20 steps."""
+    """One line, rewritten in place on a terminal, else once in 20 steps."""
     if sys.stderr.isatty():
         print(f"\r{text:<110}", end="\n" if done == total else "", file=sys.stderr, flush=True)
     elif done % 20 == 0 or done <= 2 or done == total:
@@ -55,6 +55,7 @@ def run(options: TrainOptions, progress: Progress = to_stderr) -> Path:
     checkpoint = Checkpoint(options.out, mark)
     trainer.restore(checkpoint)
     trainer.train(checkpoint, progress)
+    checkpoint.save(trainer.state())
     finish(options, mark, trainer)
     checkpoint.path.unlink(missing_ok=True)
     return options.out
@@ -148,8 +149,8 @@ class Trainer:
         self.step += 1
         self.tokens += tokens
         self.targets += targets
-        return {"step": self.step, "loss": round(loss, 5), "lr": rate, "norm": round(float(norm), 4),
-                "tokens": self.tokens, "targets": self.targets}  # fmt: skip
+        done = {"step": self.step, "loss": round(loss, 5), "lr": rate, "norm": float(norm)}
+        return done | {"tokens": self.tokens, "targets": self.targets}
 
     def _gradients(self, numbers: list[int]) -> tuple[float, int, int]:
         """Fill `.grad` with the gradient of the mean loss per target token over the rows
@@ -188,14 +189,14 @@ class Trainer:
 
     def mean_loss(self, rows: Rows) -> float:
         """Mean loss per target token of the network as it stands."""
-        chunks = list(_chunks(rows.rows, self.options.micro_tokens))
+        groups = list(chunks(rows.rows, self.options.micro_tokens))
 
         def work(members: list[Row]) -> tuple[float, int]:
             with torch.no_grad():
                 batch = pack([(row.ids, row.trained) for row in members])
                 return self.network.loss(batch).item(), len(batch.targets)
 
-        losses, targets = zip(*self.pool.map(work, chunks), strict=True)
+        losses, targets = zip(*self.pool.map(work, groups), strict=True)
         return float(sum(losses) / sum(targets))
 
     def state(self) -> dict[str, Any]:
@@ -234,18 +235,6 @@ class Trainer:
             f"  validation {self.validation_loss:.4f}  {record['tok_s']:.0f} tok/s"
             f"  {self.seconds / 60:.1f} min, {left:.1f} left"
         )
-
-
-def _chunks(rows: list[Row], tokens: int) -> Iterator[list[Row]]:
-    """Rows in order, in groups of at most `tokens` tokens (or one row)."""
-    group: list[Row] = []
-    for row in rows:
-        if group and sum(len(member.ids) for member in group) + len(row.ids) > tokens:
-            yield group
-            group = []
-        group.append(row)
-    if group:
-        yield group
 
 
 def faster_dtype() -> torch.dtype:

@@ -25,7 +25,7 @@ from punie.tool import Effect, Result, Tool, load_tools
 from punie.workspace import Workspace
 from punie.wrap import Allow, Context
 
-SETTINGS = Settings(yes=True, traces=False, test_seconds=40.0, program_seconds=5.0)
+SETTINGS = Settings(yes=True, traces=False, test_seconds=12.0, program_seconds=5.0)
 
 
 class Workshop:

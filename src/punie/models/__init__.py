@@ -84,7 +84,11 @@ def read_card(folder: Path = SHIPPED) -> dict[str, Any]:
 
 
 def default_model(
-    progress: Progress | None = None, *, folder: Path = SHIPPED, cache: Path | None = None
+    progress: Progress | None = None,
+    *,
+    folder: Path = SHIPPED,
+    base: Path | None = None,
+    cache: Path | None = None,
 ) -> ModelFiles:
     """The fused default model, made at first use (5 to 10 s; `progress` tells how far). Safe to
     call from several processes at once. Raises ModelUnavailable with the way out."""
@@ -100,7 +104,7 @@ def default_model(
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with _locked(path.with_suffix(".lock")):
-                sha256 = _intact(path) or _build(path, folder, card, progress)
+                sha256 = _intact(path) or _build(path, base or base_file(), folder, card, progress)
         except OSError as error:
             raise ModelUnavailable(
                 f"cannot write the model to {str(cache)!r} ({error}): it needs 150 MB there; the"
@@ -110,25 +114,41 @@ def default_model(
     return ModelFiles(path, dialect, sha256, tools, name)
 
 
-def local_model(path: Path, cache: Path | None = None) -> ModelFiles:
-    """A user's own GGUF. Its hash is computed once and remembered by path, size and time. The
-    dialect is left to the engine, which finds it in the file's metadata."""
-    if not path.is_file():
-        raise ModelUnavailable(f"there is no model file {str(path)!r}")
-    known = (cache or cache_folder()) / "hashes.json"
+def describe_gguf(path: Path, cache: Path | None = None) -> ModelFiles:
+    """What a GGUF says of itself; dialect and tool-set hash are "" if no Punie factory wrote it.
+    Read and hashed once (2 s and 1 ms a megabyte), then remembered by path, size and time.
+    Raises ModelUnavailable when it cannot be read."""
     try:
-        hashes: dict[str, str] = json.loads(known.read_text("utf-8"))
+        status = path.stat()
+    except OSError as error:
+        raise ModelUnavailable(f"cannot read the model file {str(path)!r}: {error}") from error
+    known = (cache or cache_folder()) / "files.json"
+    try:
+        remembered: dict[str, dict[str, str]] = json.loads(known.read_text("utf-8"))
     except (OSError, ValueError):
-        hashes = {}
-    status = path.stat()
+        remembered = {}
     key = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-    if key not in hashes:
-        hashes[key] = sha256_of(path)
-        # A cache that cannot be written costs the hash again next time, and nothing else.
+    if key not in remembered:
+        from punie.models.weights import open_gguf
+
+        reader = open_gguf(path)
+        fields = {
+            short: reader.get_field(f"punie.{short}") for short in ("name", "dialect", "tools_hash")
+        }
+        facts = {short: str(found.contents()) for short, found in fields.items() if found}
+        remembered[key] = facts | {"sha256": sha256_of(path)}
+        # A cache that cannot be written costs the same again next time, and nothing else.
         with contextlib.suppress(OSError):
             known.parent.mkdir(parents=True, exist_ok=True)
-            _write_json(known, hashes)
-    return ModelFiles(path, "", hashes[key], "", path.stem)
+            _write_json(known, remembered)
+    facts = remembered[key]
+    return ModelFiles(
+        path=path,
+        dialect=facts.get("dialect", ""),
+        sha256=facts["sha256"],
+        tools_hash=facts.get("tools_hash", ""),
+        name=facts.get("name") or path.stem,
+    )
 
 
 def _intact(path: Path) -> str | None:
@@ -140,12 +160,14 @@ def _intact(path: Path) -> str | None:
         return None
 
 
-def _build(path: Path, folder: Path, card: dict[str, Any], progress: Progress | None) -> str:
+def _build(
+    path: Path, base: Path, folder: Path, card: dict[str, Any], progress: Progress | None
+) -> str:
     """Fuse base and adapter into `path`, then write the sidecar; gives the file's hash."""
     from punie.models.adapter import read_adapter
     from punie.models.fuse import fuse
 
-    base, adapter = base_file(), folder / "adapter.gguf"
+    adapter = folder / "adapter.gguf"
     for file, wanted in ((adapter, card["sha256"]), (base, card["base_sha256"])):
         found = sha256_of(file) if file.is_file() else "no file"
         if found != wanted:

@@ -92,4 +92,5 @@ def rotary_heads(name: str, shape: Shape) -> int:
 
 def dequantize(tensor: gguf.ReaderTensor) -> Array:
     """A tensor's values in float32, shape (out, in) or (n,), rows as the file has them."""
-    return gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32, copy=False)
+    values: Array = gguf.dequantize(tensor.data, tensor.tensor_type)
+    return values.astype(np.float32, copy=False)

@@ -14,7 +14,6 @@ from punie.errors import ToolFailure
 from punie.repository import (
     BINARY,
     DIFF_FORMAT,
-    LOG_FORMAT,
     Change,
     Repository,
     parse_diff,
@@ -173,8 +172,6 @@ async def git_status(context: Context, path: PathArg = ".") -> GitStatusResult:
         "status", "--porcelain=v2", "-z", "--untracked-files=all", "--find-renames"
     )
     found = [change for change in parse_status(done.stdout) if repository.inside(change.name)]
-    if not found:
-        await repository.must_know_path()
     shown, cut = cap(found, DEFAULT_LIMIT)
     return GitStatusResult(
         clean=not found,
@@ -200,8 +197,6 @@ async def git_diff(
     repository = await _repository(context, path)
     done = await repository.git("diff", "--cached" if staged else "--ours", *DIFF_FORMAT)
     found = file_diffs(done.stdout, repository)
-    if not found:
-        await repository.must_know_path()
     files, cut = cap(found, DEFAULT_LIMIT)
     cut = fit_hunks(files, int(context.settings.output_kb * 700)) or cut
     return GitDiffResult(
@@ -222,10 +217,8 @@ async def git_log(context: Context, path: PathArg = ".", count: CountArg = 10) -
     if not await repository.has_commits():
         raise ToolFailure("no commits yet: the repository has no history to show")
     most = min(count or DEFAULT_LIMIT, DEFAULT_LIMIT)
-    done = await repository.git("log", f"--max-count={most}", *LOG_FORMAT, "HEAD")
-    commits = [_commit(repository, *parts) for parts in parse_log(done.stdout)]
-    if not commits:
-        await repository.must_know_path()
+    output = await repository.commits(most)
+    commits = [_commit(repository, *parts) for parts in parse_log(output)]
     total = len(commits)
     if total == most != count:  # the cap stopped it, not the caller: count them all
         everything = int((await repository.git("rev-list", "--count", "HEAD")).stdout)
@@ -271,7 +264,8 @@ def fit_hunks(files: list[GitFileDiff], most: int) -> bool:
 
 
 async def _repository(context: Context, path: str) -> Repository:
-    return await Repository.around(context.workspace, path, context.settings.tool_seconds)
+    place = await Repository.around(context.workspace, path, context.settings.tool_seconds)
+    return await place.known()
 
 
 def _old_file(repository: Repository, change: Change) -> str:

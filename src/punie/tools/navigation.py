@@ -323,7 +323,11 @@ async def workspace_symbols(
         inside = [d for each in lists for d in each if d.answers([*parts[:-1], d.name])]
         fitting = {(d.spot.path, d.start) for d in inside}
         found = [f for f in found if f[:2] in fitting]
-    found.sort(key=lambda f: (_rank(f[2]["name"], parts[-1]), f[:2]))
+    ranked = [(_rank(f[2]["name"], parts[-1]), f) for f in found]
+    if any(rank[0] < SCATTERED for rank, _ in ranked):
+        # Names that merely hold the letters in order are a help only when nothing else is there.
+        ranked = [each for each in ranked if each[0][0] < SCATTERED]
+    found = [f for _, f in sorted(ranked, key=lambda each: (each[0], each[1][:2]))]
     chosen, cut = cap(found, limit)
     paths = list(dict.fromkeys(f[0] for f in chosen))
     lists = await asyncio.gather(*(lookup.declarations(p) for p in paths))
@@ -346,6 +350,10 @@ async def workspace_symbols(
     return WorkspaceSymbolsResult(
         query=query, symbols=symbols, symbol_count=len(found), truncated=cut
     )
+
+
+SCATTERED = 4
+"""Rank of a name that holds the query's letters in order, but not together."""
 
 
 def _rank(name: str, query: str) -> tuple[int, int, str]:

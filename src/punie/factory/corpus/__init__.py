@@ -21,8 +21,9 @@ from typing import Any
 from punie.factory.corpus import history, layout, planting, work
 from punie.factory.corpus.sdist import CorpusError, cache_dir, fetch, unpack
 
-RECIPE = Path(__file__).parents[4] / "recipes" / "corpus.toml"
-"""The corpus recipe of a checkout."""
+_RECIPES = Path(__file__).parents[2] / "recipes", Path(__file__).parents[4] / "recipes"
+RECIPE = next((f for f in _RECIPES if f.is_dir()), _RECIPES[-1]) / "corpus.toml"
+"""The corpus recipe, of the installed package or of a checkout."""
 
 SPLITS = ("train", "dev", "suite")
 

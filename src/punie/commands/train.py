@@ -1,0 +1,40 @@
+"""`punie train`: stage two of the factory."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import click
+
+from punie.errors import ModelUnavailable, UsageError
+
+
+@click.command("train")
+@click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="Default: out/<recipe>/data.")
+@click.option("--out", type=click.Path(path_type=Path), help="Default: out/<recipe>/adapter.")
+def command(recipe: Path, data: Path | None, out: Path | None) -> None:
+    """Train the adapter of RECIPE on its data. An interrupted training is resumed."""
+    try:
+        from punie.factory.train import run
+        from punie.factory.train_options import TrainOptions
+    except ImportError as error:
+        raise ModelUnavailable(
+            f"training needs the extra 'train' ({error}): pip install 'punie[train]'"
+        ) from None
+    folder = data or Path("out") / recipe.stem / "data"
+    try:
+        table = tomllib.loads(recipe.read_text("utf-8")).get("train", {})
+        report = json.loads((folder / "meta.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no data of {recipe}: {error}; run `punie generate` first") from None
+    options = TrainOptions(
+        data=folder / "train.jsonl",
+        validation=folder / "validation.jsonl",
+        out=out or Path("out") / recipe.stem / "adapter",
+        tools_hash=report["tools"],
+        **table,
+    )
+    click.echo(run(options))
