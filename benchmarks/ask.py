@@ -117,8 +117,10 @@ def main() -> None:
     worst = max(peaks, key=lambda p: sum(p.values()))
     memory = ", ".join(f"{name} {size / 2**20:.0f}" for name, size in worst.items())
     print(f"bare interpreter  median {median(bare):.2f} s")
-    print(f"cold              median {median(cold):.2f} s, most {max(cold):.2f} s; {parts(answers)}")
-    print(f"warm              median {median(totals):.0f} ms, most {totals[-1]:.0f} ms; {parts(warm)}")
+    print(f"cold              median {median(cold):.2f} s, most {max(cold):.2f} s")
+    print(f"                  {parts(answers)}")
+    print(f"warm              median {median(totals):.0f} ms, most {totals[-1]:.0f} ms")
+    print(f"                  {parts(warm)}")
     print(f"peak memory       {sum(worst.values()) / 2**20:.0f} MiB: {memory}")
     print(f"answers           {sum(a['ok'] for a in answers)} of {len(answers)} ok")
 

@@ -74,6 +74,11 @@ def test_foreign_text_gives_no_control_token(engine: LlamaEngine) -> None:
     assert [token for token in ids if token < 17] == [1, 2, 1]  # opener, end, assistant's opener
 
 
+def test_text_that_is_no_unicode_is_tokenized_all_the_same(engine: LlamaEngine) -> None:
+    assert engine.tokenize([Piece("a\ud800b", False, False)])
+    assert engine.tokenize([Piece("", False, False)]) == []
+
+
 def test_program_marker_is_one_token(engine: LlamaEngine) -> None:
     assert engine.tokenize([Piece(COMPACT.code_open, True, True)]) == [13]
     assert engine.tokenize([Piece(COMPACT.output_open, True, False)]) == [14]

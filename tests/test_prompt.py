@@ -85,6 +85,17 @@ def test_trained_is_each_reply_with_marker_and_end_and_nothing_else() -> None:
     assert trained == [*first, "Two.", "<|im_end|>"]
 
 
+def test_wrong_program_of_a_repair_is_seen_but_not_trained() -> None:
+    wrong: Message = {"role": "assistant", "content": "", "code": "a(", "wrong": True}
+    right: Message = {"role": "assistant", "content": "", "code": "a()"}
+    pieces = render([wrong, {"role": "tool", "content": "syntax error"}, right], COMPACT)
+    assert "".join(piece.text for piece in pieces).startswith(
+        "<|im_start|>assistant\n<jupyter_code>a(<"
+    )
+    trained = [piece.text for piece in pieces if piece.trained]
+    assert trained == ["<jupyter_code>", "a()", "<|im_end|>"]
+
+
 def test_prompt_ends_with_the_reply_when_the_assistant_spoke_last() -> None:
     assert "".join(piece.text for piece in render(TALK[:3], COMPACT)).endswith("<|im_end|>\n")
 

@@ -300,7 +300,7 @@ async def test_fused_model_gives_back_what_it_was_trained_on(
 ) -> None:
     # With frozen embeddings the marker of programs could not be learned at all: SmolLM2 has one
     # and the same vector for eleven of its control tokens.
-    out = run(make(tmp_path / "run", epochs=25), quiet)
+    out = run(make(tmp_path / "run", epochs=25, validate_every=100), quiet)
     fuse(
         base, read_adapter(out / "adapter.gguf"), tmp_path / "m.gguf", facts={"dialect": "compact"}
     )

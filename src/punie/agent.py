@@ -117,7 +117,7 @@ class Agent:
     async def _converse(self, answer: Answer) -> None:
         repairs = self.context.settings.repairs
         most = GENERAL_STEPS if self.profile == "general" else 1 + repairs
-        for number in range(most):
+        for _ in range(most):
             generation = await self._generate(answer)
             code, content = parse(generation.text, self.dialect, fences=self.profile == "general")
             step = Step(generation.text, code)
@@ -186,6 +186,7 @@ class Agent:
         text = outcome.stdout.rstrip("\n")
         reasons = [outcome.error] if outcome.error else []
         reasons += [reason for reason in outcome.unread if reason != outcome.error]
+        reasons += filter(None, map(_cut_note, outcome.calls, outcome.results))
         if not text and not reasons:
             described = map(describe, outcome.calls, outcome.results)
             text = "\n".join(described) or "The program printed nothing and called no tool."
@@ -205,6 +206,22 @@ def describe(call: Call, result: Result) -> str:
         elif isinstance(value, list) and not hasattr(result, f"{name[:-1]}_count"):
             facts.append(f"{len(value)} {name}")
     return f"{call.tool}({arguments}): {', '.join(facts)}; nothing matched, nothing was printed"
+
+
+def _cut_note(call: Call, result: Result) -> str:
+    """What a program left out without knowing: it read a list that was cut, and not `truncated`."""
+    kind = type(result).__name__
+    if not result.truncated or f"{kind}.truncated" in call.fields:
+        return ""
+    for name in type(result).model_fields:
+        value = getattr(result, name)
+        if isinstance(value, list) and f"{kind}.{name}" in call.fields:
+            count = next(
+                (v for n, v in result if n.endswith("_count") and isinstance(v, int)), None
+            )
+            of = f" of {count}" if count and count > len(value) else ""
+            return f"(not all: {call.tool} gave {len(value)}{of} {name})"
+    return ""
 
 
 def _acted(outcome: Outcome, sandbox: Sandbox) -> bool:

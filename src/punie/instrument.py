@@ -30,7 +30,7 @@ def punie_show(x):
 def punie_show_each(xs):
     return [punie_show(x) for x in xs]
 """
-"""Defined in every session before the program: `punie_read` records, `punie_show` gives text forms."""
+"""Defined in every session before the program: `punie_read` records, `punie_show` gives texts."""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,11 @@
 """The only place where text becomes a prompt, and where a model's reply becomes text again.
 
-Training, validation and serving all call `render`; whoever holds a tokenizer turns the pieces
-into token ids one by one: `control` pieces with special tokens recognised, all other pieces
-with them switched off. So text from users, files, tools or the model itself can spell
-`<|im_end|>` but never *be* that token. As a second lock, `render` cuts such text inside everything
-that looks like a marker, because some vocabularies hold markers that cannot be switched off.
-
-The text of a *system* message is Punie's own and is rendered as control text, so that it may
-show the markup of the dialect: never put anything there that came from elsewhere.
+Training, validation and serving all call `render`; who holds a tokenizer turns the pieces into
+token ids one by one: `control` pieces with special tokens recognised, all others with them off.
+So text from users, files, tools or the model can spell `<|im_end|>` but never *be* that token. As
+a second lock `render` cuts such text inside all that looks like a marker, because some
+vocabularies hold markers that cannot be switched off. The text of a *system* message is Punie's
+own and counts as control, so that it may show markup: never put anything else there.
 """
 
 import json
@@ -17,23 +15,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple, NotRequired, TypedDict
 
-Role = Literal["system", "user", "assistant", "tool"]
-
 
 class Message(TypedDict):
     """One turn. An assistant turn with `code` is a program and `content` its preamble or "";
     a tool turn is what a program printed, or the diagnostic that stopped it. `wrong` marks a
     failed program in a repair: the model sees it and is not trained on it."""
 
-    role: Role
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
     code: NotRequired[str]
     wrong: NotRequired[bool]
 
 
 class Piece(NamedTuple):
-    """A stretch of prompt that is tokenized by itself. `control`: markup of the dialect or
-    system text, special tokens recognised; `trained`: part of a reply, counts in the loss."""
+    """A stretch of prompt that is tokenized by itself. `control`: markup or system text, special
+    tokens recognised; `trained`: part of a reply, counts in the loss."""
 
     text: str
     control: bool
@@ -122,14 +118,13 @@ General questions about Python, git or tools need no program: answer them direct
 
 
 def system_general(stubs: str) -> str:
-    """The system text for a model that was not trained on the tools: `stubs` is the `.pyi` text
-    of the tool set."""
+    """The system text for a model not trained on the tools, whose `.pyi` text is `stubs`."""
     return _GENERAL.format(stubs=stubs.strip())
 
 
 def render(messages: Sequence[Message], dialect: Dialect) -> list[Piece]:
     """The prompt for `messages`, ending with the assistant's opener unless the last turn is the
-    assistant's. `trained` marks each assistant reply with its program marker and end token, and
+    assistant's. `trained` marks each reply that is not `wrong`, with its marker and end token, and
     nothing else. Adds no system message of its own. ValueError: unknown role, misplaced code."""
     pieces: list[Piece] = []
     for message in messages:
@@ -146,10 +141,10 @@ def render(messages: Sequence[Message], dialect: Dialect) -> list[Piece]:
         pieces.append(Piece(f"<|im_start|>{role}\n", True, False))
         if role == "assistant":
             pieces.extend(_reply(message, dialect))
+        elif role == "system":
+            pieces.append(Piece(content + TURN_CLOSE, True, False))
         else:
-            own = [Piece(content, True, False)]
-            pieces += own if role == "system" else _text(content, trained=False)
-            pieces.append(Piece(TURN_CLOSE, True, False))
+            pieces += [*_text(content, trained=False), Piece(TURN_CLOSE, True, False)]
         pieces.append(Piece("\n", True, False))
     if not messages or messages[-1]["role"] != "assistant":
         pieces.append(Piece("<|im_start|>assistant\n", True, False))
@@ -157,11 +152,10 @@ def render(messages: Sequence[Message], dialect: Dialect) -> list[Piece]:
 
 
 def _reply(message: Message, dialect: Dialect) -> Iterator[Piece]:
-    """An assistant's reply with its end token: all of it is trained."""
+    """An assistant's reply with its end token: all of it is trained, or nothing."""
     content, code = message["content"], message.get("code", "")
     trained = not message.get("wrong", False)
-    if code:
-        content = content.strip()
+    content = content.strip() if code else content
     yield from _text(content, trained=trained)
     if code:
         opener = (dialect.preamble_close if content else "") + dialect.code_open
@@ -188,8 +182,8 @@ def parse(reply_text: str, dialect: Dialect, *, fences: bool = False) -> Reply:
     - A Markdown fence around the code is taken off.
     - `fences`: for models of profile `general`; without a marker, the first ```python block is
       the program. Off for tuned models, whose direct answers may show Python they do not run.
-    - qwen3_coder: a missing `<tool_call>`, missing closers and JSON calls are understood; markup
-      without any code is left in the content for the user to see.
+    - qwen3_coder: missing openers and closers and JSON calls are understood; markup without any
+      code stays in the content.
     """
     text = re.split("|".join(map(re.escape, dialect.stops)), reply_text, maxsplit=1)[0]
     if dialect.code_close:
@@ -207,12 +201,9 @@ def parse(reply_text: str, dialect: Dialect, *, fences: bool = False) -> Reply:
 
 def _xml_call(text: str) -> tuple[str, str] | None:
     """(code, text before the call) of a Qwen3-Coder call."""
-    match = re.search(
-        r"(?:<tool_call>\s*)?(?:<function=[^>\n]*>\s*)?<parameter=code>\n?"
-        r"(.*?)(?:\n?</parameter>|\n?</function>|\Z)",
-        text,
-        re.DOTALL,
-    )
+    opener = r"(?:<tool_call>\s*)?(?:<function=[^>\n]*>\s*)?<parameter=code>\n?"
+    closer = r"(?:\n?</parameter>|\n?</function>|\Z)"
+    match = re.search(rf"{opener}(.*?){closer}", text, re.DOTALL)
     return (match.group(1), text[: match.start()]) if match else None
 
 
@@ -234,16 +225,14 @@ def _unfence(code: str) -> str:
 
 
 def neutralise(text: str) -> str:
-    """`text` with a space put into everything that looks like a control token of a common model
-    family, visibly: `<|im_end|>` becomes `< |im_end|>`."""
+    """`text` with a visible space in all that looks like a control token: `< |im_end|>`."""
     return _LOOKALIKE.sub(lambda match: match.group() + " ", text)
 
 
 def chat_messages(messages: Sequence[Message], dialect: Dialect) -> list[dict[str, str]]:
     """`messages` for a chat server, which tokenizes with special tokens on: plain role and
-    content. Foreign text is neutralised (see `neutralise`), so it differs visibly from the
-    original where it spells a control token; programs and outputs carry the dialect's markup,
-    an output as a turn of the user. System text goes out as it is."""
+    content. Foreign text is neutralised; programs and outputs carry the dialect's markup, an
+    output as a turn of the user. System text goes out as it is."""
     plain: list[dict[str, str]] = []
     for message in messages:
         role, content = message["role"], message["content"]
@@ -253,8 +242,7 @@ def chat_messages(messages: Sequence[Message], dialect: Dialect) -> list[dict[st
             closer = dialect.output_close.removesuffix(TURN_CLOSE).rstrip("\n")
             role, content = "user", opener + content + closer
         elif code := message.get("code", ""):
-            content = content.strip()
-            content += dialect.preamble_close if content else ""
-            content += dialect.code_open + neutralise(code) + dialect.code_close
+            opener = (dialect.preamble_close if content.strip() else "") + dialect.code_open
+            content = content.strip() + opener + neutralise(code) + dialect.code_close
         plain.append({"role": role, "content": content})
     return plain

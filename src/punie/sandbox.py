@@ -267,7 +267,8 @@ class _Run:
             return f"the program computed longer than its limit of {seconds:g} s"
         if "memory limit" in text:
             return f"the program used more than its limit of {self.sandbox.settings.memory_mb} MB"
-        frames = error.traceback()
+        ours = ("punie_read", "punie_show", "punie_show_each")
+        frames = [f for f in error.traceback() if f.function_name not in ours]
         line = self.instrumented.source_line(frames[-1].line) if frames else ""
         return f"{text} in `{line}`" if line else text
 

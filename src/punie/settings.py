@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     model: str = "default"
     """Model: `default`, a path to a GGUF file, `http://host:port/v1#name`, or `scripted:FILE`."""
     profile: Literal["", "tuned", "general"] = ""
-    """`tuned` for models trained on the tools, `general` for others; empty = what the model says."""
+    """`tuned` for models trained on the tools, else `general`; empty = what the model says."""
     dialect: Literal["", "compact", "qwen3_coder"] = ""
     """How programs are marked in replies; empty = what the model says."""
     read_only: bool = False
@@ -61,23 +61,23 @@ class Settings(BaseSettings):
     """Python interpreter for the workspace's tests; empty = `.venv` of the workspace, else ours."""
     traces: bool = True
     """Store questions, programs and answers in the user's own data folder."""
-    program_seconds: float = Field(10.0, gt=0)
+    program_seconds: float = Field(default=10.0, gt=0)
     """Seconds a program may compute (time inside tools does not count)."""
-    memory_mb: int = Field(256, ge=16)
+    memory_mb: int = Field(default=256, ge=16)
     """Memory of the sandbox in MiB."""
-    tool_calls: int = Field(100, ge=1)
+    tool_calls: int = Field(default=100, ge=1)
     """Tool calls a program may make."""
-    output_kb: int = Field(64, ge=1)
+    output_kb: int = Field(default=64, ge=1)
     """Output in kB of a program, and of a tool's long texts."""
-    tool_seconds: float = Field(60.0, gt=0)
+    tool_seconds: float = Field(default=60.0, gt=0)
     """Seconds a tool may take."""
-    test_seconds: float = Field(120.0, gt=0)
+    test_seconds: float = Field(default=120.0, gt=0)
     """Seconds a `test` or `run` tool may take."""
-    repairs: int = Field(2, ge=0, le=2)
+    repairs: int = Field(default=2, ge=0, le=2)
     """How often a failed program goes back to the model."""
-    max_tokens: int = Field(320, ge=16)
+    max_tokens: int = Field(default=320, ge=16)
     """Tokens a reply may have."""
-    context: int = Field(4096, ge=512)
+    context: int = Field(default=4096, ge=512)
     """Tokens of context that a local model is loaded with."""
 
     @property

@@ -53,7 +53,7 @@ def _findings(root: Path, server: list[str] | None) -> Iterator[tuple[str, str, 
     for package in ("pydantic-monty", "llama-cpp-python"):
         yield _package(package, "pip install punie")
     yield from _model()
-    for package in ("torch", "transformers", "peft"):
+    for package in ("torch", "tokenizers"):
         name, text, _ = _package(package, "")
         yield name, f"{text} (only for training: pip install 'punie[train]')", ""
 

@@ -30,20 +30,20 @@ def command(file: str, workspace: str | None, read_only: bool, yes: bool, as_jso
         raise UsageError(f"program {file!r} cannot be read: {error}") from None
     root, settings = cli.settings_for(workspace, read_only=read_only, yes=yes)
     outcome = asyncio.run(_run(code, root, settings))
-    error = outcome.error or "\n".join(outcome.unread) or None
+    reason = outcome.error or "\n".join(outcome.unread) or None
     if as_json:
         calls = [asdict(call) for call in outcome.calls]
         cli.print_json(
-            {"ok": error is None, "stdout": outcome.stdout, "error": error, "calls": calls}
+            {"ok": reason is None, "stdout": outcome.stdout, "error": reason, "calls": calls}
         )
     else:
         click.echo(visible(outcome.stdout) if sys.stdout.isatty() else outcome.stdout, nl=False)
-        if error:
-            click.echo(f"punie: {visible(error)}", err=True)
-    raise click.exceptions.Exit(3 if outcome.refused else 1 if error else 0)
+        if reason:
+            click.echo(f"punie: {visible(reason)}", err=True)
+    raise click.exceptions.Exit(3 if outcome.refused else 1 if reason else 0)
 
 
 async def _run(code: str, root: Path, settings: Settings) -> Outcome:
-    async with cli.open_context(root, settings) as context:
-        async with Sandbox(load_tools().values(), settings) as sandbox:
-            return await sandbox.run(code, context)
+    sandbox = Sandbox(load_tools().values(), settings)
+    async with cli.open_context(root, settings) as context, sandbox:
+        return await sandbox.run(code, context)

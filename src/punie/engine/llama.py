@@ -11,6 +11,7 @@ import asyncio
 import ctypes
 import importlib
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -37,9 +38,8 @@ def _library() -> Any:
     try:
         library = importlib.import_module("llama_cpp")
     except (ImportError, OSError, RuntimeError) as error:
-        raise ModelUnavailable(
-            f"llama-cpp-python cannot be loaded ({error}); pip install llama-cpp-python"
-        ) from error
+        message = f"llama-cpp-python cannot be loaded ({error}); pip install llama-cpp-python"
+        raise ModelUnavailable(message) from error
     if _log_callback is None:
 
         def keep(level: int, text: bytes, _: object) -> None:
@@ -68,13 +68,9 @@ class LlamaEngine:
         threads: int = 0,
     ) -> None:
         """Load the model (a few tenths of a second: the weights are mapped, not read). `context`
-        is in tokens; `threads` 0 = one a core. Raises ModelUnavailable when it cannot be loaded."""
-        self.name, self.sha256, self.dialect, self.context = (
-            name or path.stem,
-            sha256,
-            dialect,
-            context,
-        )
+        is in tokens; `threads` 0 = by the cores. Raises ModelUnavailable if it cannot be loaded."""
+        self.name, self.sha256 = name or path.stem, sha256
+        self.dialect, self.context = dialect, context
         self._llama = library = _library()
         if not path.is_file():
             raise ModelUnavailable(f"there is no model file {str(path)!r}")
@@ -88,11 +84,8 @@ class LlamaEngine:
         params.n_ctx, params.n_batch, params.n_ubatch = context, BATCH, BATCH
         params.n_outputs_max = 1
         # Generation leaves a core free: its threads wait for each other 300 times a token, and
-        # one that is kept from its core stalls the rest (61 against 96 tok/s on a busy 2-core
-        # machine; 156 against 135 on a quiet one).
-        params.n_threads = threads or max(1, _cores() - 1)
-        params.n_threads_batch = threads or _cores()
-        params.no_perf = True
+        # one kept from its core stalls all (busy 2 cores: 61 tok/s against 96; quiet: 156, 135).
+        params.n_threads, params.n_threads_batch = threads or max(1, _cores() - 1), _cores()
         self._context = library.llama_init_from_model(self._model, params)
         if not self._context:
             library.llama_model_free(self._model)
@@ -117,15 +110,14 @@ class LlamaEngine:
     def _tokenize(self, piece: Piece) -> list[int]:
         if self._closed:
             raise EngineError("the engine is closed")
-        text = piece.text.encode("utf-8", "surrogatepass")
+        text = piece.text.encode("utf-8", "replace")
         room = len(text) + 8
-        buffer = (self._llama.llama_token * room)()
-        count = self._llama.llama_tokenize(
-            self._vocab, text, len(text), buffer, room, False, piece.control
-        )
+        found = (self._llama.llama_token * room)()
+        tokenize = self._llama.llama_tokenize
+        count = tokenize(self._vocab, text, len(text), found, room, False, piece.control)
         if count < 0:
             raise EngineError(f"llama.cpp cannot tokenize {piece.text[:80]!r}")
-        return list(buffer[:count])
+        return list(found[:count])
 
     async def generate(
         self,
@@ -140,17 +132,16 @@ class LlamaEngine:
         cancelled = threading.Event()
         async with self._lock:
             turns = self._turns(messages)
-            work = asyncio.create_task(
-                asyncio.to_thread(self._run, turns, max_tokens, temperature, seed, cancelled)
-            )
+            job = asyncio.to_thread(self._run, turns, max_tokens, temperature, seed, cancelled)
+            work = asyncio.create_task(job)
             try:
                 text, count, finished = await asyncio.shield(work)
             except asyncio.CancelledError:
                 cancelled.set()
                 await asyncio.wait([work])
                 raise
-        ms = 1000 * (time.perf_counter() - began)
-        return Generation(text, sum(map(len, turns)), count, ms, finished)
+        spent = 1000 * (time.perf_counter() - began)
+        return Generation(text, sum(map(len, turns)), count, spent, finished)
 
     def _turns(self, messages: Sequence[Message]) -> list[list[int]]:
         """Token ids by turn; the assistant's opener belongs to the last turn. Raises
@@ -198,8 +189,7 @@ class LlamaEngine:
         return reply.decode("utf-8", "replace"), count, False
 
     def feed(self, ids: list[int]) -> None:
-        """Forget everything and feed `ids`; afterwards `logits` holds those of the last one. For
-        tests and measurements: not safe while a call of `generate` is under way."""
+        """Forget everything and feed `ids`, for tests and measurements: then read `logits`."""
         self._prefill([ids], threading.Event())
 
     def _prefill(self, turns: list[list[int]], cancelled: threading.Event) -> None:
@@ -257,5 +247,4 @@ class LlamaEngine:
 
 def _cores() -> int:
     """Cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

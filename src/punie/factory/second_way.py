@@ -10,8 +10,8 @@
 | read_file, write_file | the file's bytes |
 | run_command | `subprocess` |
 
-A check returns what differs, or an empty text. A failed call is right when the plain way finds
-nothing either. No second way exists for hover at a position and for a command's duration.
+A check returns `kind: what differs`, or an empty text. A failed call is right when the plain way
+finds nothing either. No second way exists for hover at a position and for a command's duration.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def _failure(tool: str, inventory: Inventory, args: dict[str, Any], result: Any)
         bare = symbol.rpartition(".")[2]
         many = inventory.names[bare] > 1 and "ambiguous" in result.parse_error
         unknown = inventory.names[bare] == 0 and "no symbol" in result.parse_error
-        return "" if many or unknown else f"{tool} failed: {result.parse_error}"
-    return f"{tool} failed: {result.parse_error}"
+        return "" if many or unknown else f"failed: {result.parse_error}"
+    return f"failed: {result.parse_error}"
 
 
 def _differ(what: str, ours: object, theirs: object) -> str:
@@ -161,15 +161,15 @@ def _definition(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
     for place in result.locations:
         text = inventory.text_files.get(place.file)
         if text is None:
-            return f"{place.file} is no file of the workspace"
+            return f"outside the workspace: {place.file}"
         line = text.splitlines()[place.line - 1]
         name = line[place.column - 1 :].split("(")[0]
         wanted = (args.get("symbol") or name).rpartition(".")[2]
         here = [d for d in inventory.declarations if (d.file, d.line) == (place.file, place.line)]
         if not re.match(rf"{re.escape(wanted)}\b", line[place.column - 1 :]):
-            return f"{place.file}:{place.line} does not declare {wanted}"
+            return f"wrong place: {place.file}:{place.line} does not declare {wanted}"
         if not any(d.name == wanted for d in here) and inventory.names[wanted]:
-            return f"{place.file}:{place.line} is no declaration of {wanted} for ast"
+            return f"no declaration for ast: {wanted} at {place.file}:{place.line}"
     return ""
 
 
@@ -179,24 +179,24 @@ def _references(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
         text = inventory.text_files.get(use.file, "")
         lines = text.splitlines()
         if use.line > len(lines) or not re.search(rf"\b{re.escape(name)}\b", lines[use.line - 1]):
-            return f"{use.file}:{use.line} does not hold {name}"
+            return f"wrong place: {use.file}:{use.line} does not hold {name}"
     if inventory.names[name] == 1 and not args.get("file_path"):
         most = sum(m.uses[name] for m in inventory.modules.values())
         strings = sum(t.count(name) for t in inventory.text_files.values())
         if result.reference_count == 0 and most > 0:
-            return f"no references, but ast sees {most} uses of {name}"
+            return f"missed uses: ast sees {most} of {name}"
         if result.reference_count > strings:
-            return f"{result.reference_count} references, but {strings} occurrences of {name}"
+            return f"too many: {result.reference_count}, but {strings} occurrences of {name}"
     return ""
 
 
 def _outline(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
     module = inventory.modules.get(args["file_path"])
     if module is None:
-        return f"ast cannot parse {args['file_path']}"
+        return f"syntax: ast cannot parse {args['file_path']}"
     top = {d.name for d in module.declarations if not d.container and d.kind != "variable"}
     found = {s.name for s in result.symbols}
-    return "" if top <= found else f"outline lacks {sorted(top - found)}"
+    return "" if top <= found else f"missing: {sorted(top - found)}"
 
 
 def _search(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
@@ -206,7 +206,7 @@ def _search(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
         found = {(s.file, s.line) for s in result.symbols if s.name == query}
         plain = {p for p in exact if p in found}
         if exact and not plain:
-            return f"workspace_symbols({query!r}) lacks {sorted(exact)[:3]}"
+            return f"missing: {sorted(exact)[:3]}"
     names = {d.name for d in inventory.declarations}
     odd = [s.name for s in result.symbols if s.kind in (5, 12) and s.name not in names]
     return f"unknown to ast: {odd[:3]}" if odd else ""
@@ -218,7 +218,7 @@ def _hover(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
         return "" if result.content else "no content"
     found = [d for d in inventory.declarations if d.name == name and d.kind != "variable"]
     if len(found) == 1 and name not in result.signature:
-        return f"signature of {name} is {result.signature!r}"
+        return f"signature: {result.signature!r} of {name}"
     if len(found) == 1 and result.docstring:
         ours = "".join(re.findall(r"\w+", result.docstring))[:80]
         theirs = "".join(re.findall(r"\w+", inspect.cleandoc(found[0].docstring)))[:80]

@@ -322,7 +322,8 @@ class Slots:
         words = re.findall(r"[A-Za-z_]{4,}", self.inventory.text_files[self.read])
         if self.rng.random() < 0.15:
             return self.pick(["TODO", "deprecated", "FIXME", "password", "asyncio", "lambda"])
-        return self.pick(words)
+        word: str = self.pick(words)
+        return word
 
 
 _DEPENDENT = (

@@ -89,7 +89,9 @@ def load_suite(name: str) -> Suite:
     problems: list[str] = []
     cases: list[Case] = []
     for number, entry in enumerate(table.get("case", []), 1):
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()
+        }
         try:
             case = Case(**values)
         except TypeError as error:
@@ -163,7 +165,8 @@ def _lacking(outcome: Outcome, calls: Sequence[Call], results: Sequence[Result])
 
 def _alike(one: Result, other: Result) -> bool:
     """Whether two results say the same, apart from times and what merely repeats the call."""
-    return _timeless(one.model_dump(exclude=ECHOES)) == _timeless(other.model_dump(exclude=ECHOES))
+    ours, theirs = (_timeless(r.model_dump(exclude=ECHOES)) for r in (one, other))
+    return bool(ours == theirs)
 
 
 def _timeless(value: Any) -> Any:

@@ -112,9 +112,8 @@ class Trainer:
                 record = self._step(share)
                 self.seconds = before + time.monotonic() - began
                 speed = (self.tokens - first_tokens) / (time.monotonic() - began)
-                if self.held_out and (
-                    self.step % self.options.validate_every == 0 or self.share() >= 1.0
-                ):
+                due = self.step % self.options.validate_every == 0 or self.share() >= 1.0
+                if self.held_out and due:
                     record["validation_loss"] = self.validate()
                 record |= {"tok_s": round(speed, 1), "elapsed": round(self.seconds, 3)}
                 log.write(json.dumps(record) + "\n")
@@ -128,9 +127,8 @@ class Trainer:
         """How much of the run is over, 0 to 1, by steps or by the clock, whichever is ahead: the
         schedule follows it, so that the decay ends inside a budget of minutes."""
         done = self.step / len(self.steps)
-        if self.options.max_minutes:
-            done = max(done, self.seconds / (60 * self.options.max_minutes))
-        return min(done, 1.0)
+        budget = 60 * (self.options.max_minutes or math.inf)
+        return min(max(done, self.seconds / budget), 1.0)
 
     def _step(self, share: float) -> dict[str, Any]:
         """One optimizer step: gradients of all micro-batches, clipping, AdamW, merging."""

@@ -31,33 +31,33 @@ class TrainOptions(BaseModel):
     """Hash of the tool set that the rows were generated with; recorded in the adapter's card."""
     name: str = "smollm2-135m-punie"
     """Name of the model that base and adapter make."""
-    rank: int = Field(64, ge=1)
+    rank: int = Field(default=64, ge=1)
     """Rank of every LoRA pair."""
-    alpha: float = Field(128.0, gt=0)
+    alpha: float = Field(default=128.0, gt=0)
     """Scale of the update: alpha / rank."""
     learning_rate: float = Field(5e-4, gt=0)
     """Peak learning rate of AdamW."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     """Weight decay of AdamW."""
-    warmup: float = Field(0.03, ge=0, lt=1)
+    warmup: float = Field(default=0.03, ge=0, lt=1)
     """Share of the steps in which the rate rises; after it a cosine falls to zero."""
-    clip: float = Field(1.0, gt=0)
+    clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""
-    epochs: int = Field(2, ge=1)
+    epochs: int = Field(default=2, ge=1)
     """Passes over the rows."""
-    batch_tokens: int = Field(3072, ge=1)
+    batch_tokens: int = Field(default=3072, ge=1)
     """Tokens of an optimizer step, about."""
-    micro_tokens: int = Field(1024, ge=1)
+    micro_tokens: int = Field(default=1024, ge=1)
     """Tokens that one thread works on at a time, about: more costs memory (0.6 MB a token)."""
-    longest: int = Field(1024, ge=8)
+    longest: int = Field(default=1024, ge=8)
     """Tokens a row may have; longer rows are left out and counted, never cut."""
-    max_minutes: float | None = Field(None, gt=0)
+    max_minutes: float | None = Field(default=None, gt=0)
     """Training time in minutes, over all resumptions; the schedule ends inside it."""
-    validate_every: int = Field(50, ge=1)
+    validate_every: int = Field(default=50, ge=1)
     """Steps between two validations."""
-    checkpoint_minutes: float = Field(5.0, ge=0)
+    checkpoint_minutes: float = Field(default=5.0, ge=0)
     """Minutes between two checkpoints; 0 = after every step."""
-    threads: int = Field(0, ge=0)
+    threads: int = Field(default=0, ge=0)
     """Threads; 0 = one a core."""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """Number format of frozen weights and activations; auto = the faster one here."""

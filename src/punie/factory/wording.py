@@ -74,7 +74,7 @@ def _noise(phrasing: str, rng: random.Random) -> str:
 
 def _slip(text: str, rng: random.Random) -> str:
     """One letter dropped, doubled or swapped in a longer word."""
-    words = [m for m in re.finditer(r"[a-z]{5,}", text)]
+    words = list(re.finditer(r"[a-z]{5,}", text))
     if not words:
         return text
     word = rng.choice(words)

@@ -63,12 +63,12 @@ class Workshop:
         """Run a program and check all its calls; the text says why it is no good, or is empty."""
         outcome = await self.sandbox.run(code, self.context)
         if outcome.error:
-            return outcome, f"program: {outcome.error.splitlines()[0].split(' in `')[0][:60]}"
+            return outcome, f"program: {outcome.error.split(':')[0].split(' (')[0]}"
         if not outcome.calls:
             return outcome, "no call"
         for call, result in zip(outcome.calls, outcome.results, strict=True):
             if fault := self._check(call.tool, call.args, result):
-                return outcome, f"{call.tool}: {fault.split(':')[0][:60]}"
+                return outcome, f"{call.tool}: {fault.split(':')[0]}"
         return outcome, ""
 
     def _check(self, tool: str, args: dict[str, Any], result: Result) -> str:

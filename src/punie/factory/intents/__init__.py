@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from punie.errors import UsageError
 
@@ -51,11 +52,11 @@ def load(folder: Path = FOLDER) -> tuple[dict[str, Intent], list[Direct]]:
         for name, table in _read(file, problems).items():
             phrasings.setdefault(name, []).extend(table.get("phrasings", []))
     for file in sorted(folder.glob("*.toml")):
-        data = _read(file, problems)
+        data: dict[str, Any] = _read(file, problems)
         for entry in data.get("intent", []):
             name = entry.get("name", "")
             texts = tuple(dict.fromkeys(phrasings.pop(name, [])))
-            slots = entry.get("slots", {})
+            slots: dict[str, str] = entry.get("slots", {})
             problems += [
                 f"{name}: phrasing {t!r} lacks a slot"
                 for t in texts
@@ -73,7 +74,7 @@ def load(folder: Path = FOLDER) -> tuple[dict[str, Intent], list[Direct]]:
     return intents, direct
 
 
-def _read(file: Path, problems: list[str]) -> dict[str, list[dict[str, str]]] | dict[str, dict]:  # type: ignore[type-arg]
+def _read(file: Path, problems: list[str]) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
