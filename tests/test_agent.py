@@ -318,7 +318,18 @@ def test_long_output_goes_back_cut_and_is_answered_whole(shop: Path) -> None:
     engine = ScriptedEngine([program("print('a' * 9000)"), "Next."])
     first, _ = converse(shop, engine, "one", "two")
     assert first.answer == "a" * 9000
-    assert engine.asked[1][-2] == {"role": "tool", "content": "a" * SHOWN}
+    shown = engine.asked[1][-2]
+    assert shown["role"] == "tool"
+    assert "8000 characters cut" in shown["content"]
+    assert len(shown["content"]) < SHOWN["tuned"] + 100
+
+
+def test_only_the_latest_whole_turns_go_back(shop: Path) -> None:
+    engine = ScriptedEngine(lambda messages: program("print('b' * 900)"))
+    converse(shop, engine, "one", "two", "three", "four", "five", "six")
+    roles = [message["role"] for message in engine.asked[-1]]
+    assert roles == ["system", *["user", "assistant", "tool"] * 4, "user"]
+    assert engine.asked[-1][1]["content"] == "two"
 
 
 # --- conversations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from punie.engine.llama import LlamaEngine
 from punie.engine.scripted import ScriptedEngine
 from punie.errors import ContextError, EngineError, ModelUnavailable
 from punie.models import base_file
-from punie.prompt import COMPACT, SYSTEM_TUNED, Message, Piece, render
+from punie.prompt import COMPACT, DIALECTS, SYSTEM_TUNED, Message, Piece, render
 
 pytestmark = [pytest.mark.model, pytest.mark.anyio]
 ASK: list[Message] = [
@@ -65,6 +66,21 @@ def test_trainer_and_engine_give_equal_ids(engine: LlamaEngine) -> None:
         {"role": "tool", "content": "<|im_end|>"},
     ]
     assert tokenizer.encode(render(talk, COMPACT))[0] == engine.tokenize(render(talk, COMPACT))
+
+
+@pytest.mark.train
+def test_stored_examples_have_equal_ids_in_trainer_and_engine(engine: LlamaEngine) -> None:
+    """520 generated examples, repairs among them, in both dialects."""
+    base = pytest.importorskip("punie.factory.base", reason="needs the extra `train`")
+    from punie.models.weights import open_gguf
+
+    tokenizer = base.TrainingTokenizer(open_gguf(base_file()))
+    lines = (Path(__file__).parent / "data" / "examples.jsonl").read_text("utf-8").splitlines()
+    assert len(lines) >= 500
+    for line in lines:
+        for dialect in DIALECTS.values():
+            pieces = render(json.loads(line)["messages"], dialect)
+            assert tokenizer.encode(pieces)[0] == engine.tokenize(pieces), line
 
 
 def test_foreign_text_gives_no_control_token(engine: LlamaEngine) -> None:

@@ -15,13 +15,15 @@ from punie.errors import PunieError, UsageError
 from punie.prompt import COMPACT, SYSTEM_TUNED, Dialect, Message, parse, system_general
 from punie.sandbox import Outcome, Sandbox
 from punie.tool import Effect, Result
-from punie.wrap import Call, Context
+from punie.wrap import Call, Context, middle_cut
 
 Profile = Literal["tuned", "general"]
 GENERAL_STEPS = 6
 """Replies that a model of profile `general` may need until it answers in prose."""
-SHOWN = 4000
+SHOWN: dict[Profile, int] = {"tuned": 1000, "general": 8000}
 """Characters of a program's output that go back into a prompt."""
+REMEMBERED: dict[Profile, int] = {"tuned": 4000, "general": 40_000}
+"""Characters of earlier turns that a new question's prompt starts with."""
 
 
 @dataclass
@@ -103,7 +105,8 @@ class Agent:
         answer = Answer(query, model=self.model)
         system = SYSTEM_TUNED if self.profile == "tuned" else system_general(self.sandbox.stubs)
         opening: list[Message] = [{"role": "system", "content": system}]
-        answer.messages = [*(history or opening), {"role": "user", "content": query}]
+        earlier = recent(history, REMEMBERED[self.profile])
+        answer.messages = [*opening, *earlier, {"role": "user", "content": query}]
         try:
             await self._converse(answer)
         except PunieError as error:
@@ -117,6 +120,7 @@ class Agent:
     async def _converse(self, answer: Answer) -> None:
         repairs = self.context.settings.repairs
         most = GENERAL_STEPS if self.profile == "general" else 1 + repairs
+        most_shown = SHOWN[self.profile]
         for _ in range(most):
             generation = await self._generate(answer)
             code, content = parse(generation.text, self.dialect, fences=self.profile == "general")
@@ -133,7 +137,7 @@ class Agent:
             step.calls, step.results = outcome.calls, outcome.results
             shown = self._shown(outcome)
             answer.messages.append({"role": "assistant", "content": content, "code": code})
-            answer.messages.append({"role": "tool", "content": shown[:SHOWN]})
+            answer.messages.append({"role": "tool", "content": middle_cut(shown, most_shown)})
             self._settle(answer, outcome, shown)
             repeated = any(s.code == code for s in answer.steps[:-1])
             if outcome.refused or repeated or _acted(outcome, self.sandbox):
@@ -191,6 +195,23 @@ class Agent:
             described = map(describe, outcome.calls, outcome.results)
             text = "\n".join(described) or "The program printed nothing and called no tool."
         return "\n".join([text, *reasons] if text else reasons)
+
+
+def recent(history: Sequence[Message], most: int) -> list[Message]:
+    """The latest whole turns of a conversation within `most` characters; no system text."""
+    turns: list[list[Message]] = []
+    for message in history:
+        if message["role"] == "user":
+            turns.append([])
+        if turns:
+            turns[-1].append(message)
+    kept: list[Message] = []
+    for turn in reversed(turns):
+        size = sum(len(m["content"]) + len(m.get("code", "")) for m in [*turn, *kept])
+        if size > most:
+            break
+        kept = [*turn, *kept]
+    return kept
 
 
 def describe(call: Call, result: Result) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import html
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, Protocol
@@ -248,3 +250,17 @@ def _answer(method: str, params: Any) -> Any:
     ):
         return None
     raise KeyError(method)
+
+
+def hover_parts(markdown: str) -> tuple[str, str]:
+    """Signature on one line an overload, and docstring, both plain, of a hover's markdown."""
+    fence = re.match(r"```\w*\n(.*?)\n```(?:\n---)?\n?", markdown, re.DOTALL)
+    signature = fence[1] if fence else ""
+    signature = re.sub(r"([(\[{])\n\s+", r"\1", signature)
+    signature = re.sub(r",\n\s+", ", ", signature)
+    signature = re.sub(r",?\n\s*([)\]}])", r"\1", signature)
+    signature = re.sub(r"^<(class|module) '([^']*)'>$", r"\1 \2", signature)
+    rest = markdown[fence.end() :] if fence else markdown
+    rest = re.sub(r"^#+ |\*\*(.+?)\*\*", r"\1", rest, flags=re.MULTILINE)
+    rest = re.sub(r"\\([\\`*_{}\[\]()#+\-.!<>~|])", r"\1", html.unescape(rest))
+    return signature, "\n".join(line.rstrip() for line in rest.splitlines()).strip()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import html
-import re
 from typing import Annotated
 
 from pydantic import Field
 
 from punie.addressing import Lookup, Target
 from punie.errors import ToolFailure, UsageError
+from punie.lsp import hover_parts
 from punie.outline import Declaration, Spot
 from punie.references import mentioned, overridden, overriding, untyped, uses
 from punie.tool import (
@@ -189,7 +188,7 @@ async def hover(
     for spot in target.spots:
         answer = await lookup.ask("hover", spot)
         if answer:
-            best = max(best, _described(answer["contents"]["value"]), key=lambda d: len(d[0]))
+            best = max(best, hover_parts(answer["contents"]["value"]), key=lambda d: len(d[0]))
     signature, docstring = best
     if not signature and not docstring:
         raise ToolFailure(
@@ -365,20 +364,6 @@ def _rank(name: str, query: str) -> tuple[int, int, str]:
 
 
 # --- hover
-
-
-def _described(markdown: str) -> tuple[str, str]:
-    """Signature on one line an overload, and docstring, both plain, of a hover's markdown."""
-    fence = re.match(r"```\w*\n(.*?)\n```(?:\n---)?\n?", markdown, re.DOTALL)
-    signature = fence[1] if fence else ""
-    signature = re.sub(r"([(\[{])\n\s+", r"\1", signature)
-    signature = re.sub(r",\n\s+", ", ", signature)
-    signature = re.sub(r",?\n\s*([)\]}])", r"\1", signature)
-    signature = re.sub(r"^<(class|module) '([^']*)'>$", r"\1 \2", signature)
-    rest = markdown[fence.end() :] if fence else markdown
-    rest = re.sub(r"^#+ |\*\*(.+?)\*\*", r"\1", rest, flags=re.MULTILINE)
-    rest = re.sub(r"\\([\\`*_{}\[\]()#+\-.!<>~|])", r"\1", html.unescape(rest))
-    return signature, "\n".join(line.rstrip() for line in rest.splitlines()).strip()
 
 
 async def _from_source(
