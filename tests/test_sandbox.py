@@ -278,6 +278,7 @@ def test_unsupported_syntax_is_named_and_nothing_runs(
         ),
         ("if (n := git_status().file_count) > 1:\n    print(n)", ["GitStatusResult.file_count"]),
         ("f = git_status\nprint(f().clean)", ["GitStatusResult.clean"]),
+        ("r = git_status()\nr.file_count = 3\nprint(r.clean)", ["GitStatusResult.clean"]),
         (
             "class Own:\n    def __init__(self):\n        self.clean = 1\n"
             "print(Own().clean, git_status().success)",

@@ -51,6 +51,7 @@ print(*git_status().files, sep='\n', end='!\n')
 print(*[1, 2], *'ab')
 
 # --- repr
+print(f'{git_status().files[1]!r}')
 print(repr(git_status().files[0]), [f for f in git_status().files][:0])
 
 # --- formats

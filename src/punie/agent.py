@@ -226,7 +226,7 @@ def describe(call: Call, result: Result) -> str:
             facts.append(f"{name} {value}")
         elif isinstance(value, list) and not hasattr(result, f"{name[:-1]}_count"):
             facts.append(f"{len(value)} {name}")
-    return f"{call.tool}({arguments}): {', '.join(facts)}; nothing matched, nothing was printed"
+    return f"{call.tool}({arguments}): {', '.join(facts)}; nothing was printed"
 
 
 def _cut_note(call: Call, result: Result) -> str:

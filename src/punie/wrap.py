@@ -104,6 +104,8 @@ async def call(tool: Tool, context: Context, arguments: dict[str, Any]) -> tuple
         result = await _limited(tool, context, tool.function(context, **arguments))
     except (ToolFailure, UsageError) as error:
         result = tool.result(success=False, parse_error=str(error))
+    except OSError as error:  # a file that vanished, a link to nowhere, a full disk
+        result = tool.result(success=False, parse_error=f"{tool.name} failed: {error}")
     cut(result, context.settings.output_kb * 1000)
     ms = round((time.perf_counter() - start) * 1000, 3)
     shown = {p.name: p.default for p in tool.parameters if not p.required} | arguments

@@ -38,7 +38,8 @@ class HttpEngine:
     async def connect(cls, base_url: str, name: str, dialect: Dialect) -> HttpEngine:
         """An engine for a server that answers. With an empty `name`, its first model is taken.
 
-        Raises `ModelUnavailable` when nothing answers or the server has no such model.
+        A name that the server does not list is sent as it is: some list only what is loaded.
+        Raises `ModelUnavailable` when nothing answers.
         """
         engine = cls(base_url, name, dialect)
         try:

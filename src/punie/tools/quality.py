@@ -127,7 +127,8 @@ async def check_types(context: Context, path: str) -> list[TypeDiagnostic]:
     env = {"VIRTUAL_ENV": str(venv)} if (venv / "pyvenv.cfg").is_file() else {}
     # SARIF: the other formats put the rule into the message or the path in relation to CI's.
     arguments = ["check", "--output-format", "sarif", "--", target]
-    document, done = await _report(context, "ty", arguments, (0, 1), env)
+    # Exit status 2 comes with a report where ty cannot read a file: that is a finding too.
+    document, done = await _report(context, "ty", arguments, (0, 1, 2), env)
     found = []
     try:
         for entry in document["runs"][0]["results"]:
@@ -189,12 +190,13 @@ async def _report(
     done = await context.workspace.run([program(name), *arguments], timeout=seconds, env=env)
     if done.timed_out:
         raise ToolFailure(f"{name} check took longer than its limit of {seconds:g} s")
+    failed = ToolFailure(f"{name} check failed (exit status {done.exit_code}): {_words(done)}")
     if done.exit_code not in fine:
-        raise ToolFailure(f"{name} check failed (exit status {done.exit_code}): {_words(done)}")
+        raise failed
     try:
         return json.loads(done.out), done
     except ValueError:
-        raise ToolFailure(f"{name}'s report is no JSON: {_words(done)}") from None
+        raise failed from None
 
 
 def _words(done: Completed) -> str:
