@@ -45,7 +45,7 @@ class GenerateOptions:
     workspaces: tuple[str, ...] = ()
     """Workspaces, if not all of the split."""
     examples: dict[str, int] = field(default_factory=dict)
-    """Examples for each intent, by group."""
+    """Examples for each intent, by its name or else by its group."""
     direct: float = 2.0
     """Wordings used of each direct question, on average."""
     repairs: float = 0.04
@@ -54,6 +54,10 @@ class GenerateOptions:
     """Share of intents' phrasings held out for the loss on validation data."""
     empty: float = 0.25
     """Greatest share of an intent's examples whose program prints nothing."""
+
+    def wanted(self, intent: str, group: str) -> int:
+        """Examples that an intent shall have."""
+        return self.examples.get(intent, self.examples.get(group, 0))
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def _drafts(
     rng = random.Random(options.seed)
     drafts: dict[str, list[Draft]] = defaultdict(list)
     for intent in intents.values():
-        wanted = options.examples.get(intent.group, 0)
+        wanted = options.wanted(intent.name, intent.group)
         if not wanted or not intent.phrasings:
             continue
         phrasings = list(intent.phrasings)
@@ -220,7 +224,7 @@ def _balanced(
     empties: Counter[str] = Counter()
     programs: dict[str, str] = {}
     for row in sorted(rows, key=lambda r: (r["kind"], r["id"].rpartition("-")[2])):
-        intent, wanted = row["intent"], options.examples[row["group"]]
+        intent, wanted = row["intent"], options.wanted(row["intent"], row["group"])
         asked = row["messages"][1]["content"].lower()
         code = row["messages"][-1].get("code", "")
         if row["kind"] == "repair":

@@ -34,6 +34,8 @@ class Declaration:
     """Column of its name, 1-based, in characters."""
     end_line: int
     docstring: str
+    parameters: tuple[str, ...] = ()
+    """Names of a function's parameters, without self and cls."""
 
     @property
     def qualified(self) -> str:
@@ -157,6 +159,11 @@ class Inventory:
         return self.git("log", "--format=%as").splitlines()
 
     @cached_property
+    def subjects(self) -> list[str]:
+        """Subjects of the commits, newest first."""
+        return self.git("log", "--format=%s").splitlines()
+
+    @cached_property
     def message_words(self) -> list[str]:
         """Words of commit subjects, lower case, four letters or more."""
         text = self.git("log", "--format=%s").lower()
@@ -185,6 +192,11 @@ def _module(name: str, tree: ast.Module, lines: list[str]) -> Module:
     return module
 
 
+def _parameters(arguments: ast.arguments) -> tuple[str, ...]:
+    each = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return tuple(a.arg for a in each if a.arg not in ("self", "cls"))
+
+
 def _declared(
     parent: ast.Module | ast.ClassDef, container: str, file: str, lines: list[str]
 ) -> Iterator[Declaration]:
@@ -196,7 +208,10 @@ def _declared(
             column = line.index(node.name, line.index(kind[:3] if kind == "class" else "def")) + 1
             doc = ast.get_docstring(node) or ""
             end = node.end_lineno or node.lineno
-            yield Declaration(node.name, container, kind, file, node.lineno, column, end, doc)
+            names = () if isinstance(node, ast.ClassDef) else _parameters(node.args)
+            yield Declaration(
+                node.name, container, kind, file, node.lineno, column, end, doc, names
+            )
             if isinstance(node, ast.ClassDef):
                 inside = f"{container}.{node.name}" if container else node.name
                 yield from _declared(node, inside, file, lines)

@@ -86,6 +86,11 @@ class Slots:
         """A date within the history."""
         return self.pick(self.inventory.dates)
 
+    def subject(self) -> str:
+        """The subject of a commit that is there once."""
+        subjects = self.inventory.subjects
+        return self.pick([s for s in subjects if subjects.count(s) == 1])
+
     def message_word(self) -> str:
         """A word of a commit message."""
         return self.pick(self.inventory.message_words)
@@ -163,7 +168,13 @@ class Slots:
         """A test file that runs by itself, or its folder."""
         files = sorted({f["file"] for f in self.inventory.state.get("tests", [])})
         files = [f for f in files if (self.inventory.root / f).exists()]
-        return self.pick(files)
+        self.read = self.pick(files)
+        return self.read
+
+    def test_of_path(self) -> str:
+        """A test of the test file drawn before."""
+        tests = self.inventory.state.get("tests", [])
+        return self.pick([t["symbol"] for t in tests if t["file"] == self.read])
 
     def test_id(self) -> str:
         """The node id of one test."""
@@ -232,6 +243,18 @@ class Slots:
     def function(self) -> str:
         """A function."""
         return self._declaration("function", "method")
+
+    def function_with_parameter(self) -> str:
+        """A function that takes something."""
+        name = self._declaration("function", "method")
+        if self.drawn is None or not self.drawn.parameters:
+            raise NoValue
+        return name
+
+    def parameter_of_function(self) -> str:
+        """A parameter of the function drawn before."""
+        assert self.drawn is not None
+        return self.pick(list(self.drawn.parameters))
 
     def documented(self) -> str:
         """A function or class with a docstring."""
@@ -332,9 +355,14 @@ _DEPENDENT = (
     "file_using",
     "column_of",
     "start_line",
+    "end_line",
     "word_of",
     "other_",
-) + ("file_of_class", "end_line")
+    "file_of_class",
+    "test_of_path",
+    "parameter_of",
+)
+"""Beginnings of the kinds that rest on an earlier draw."""
 
 
 def _plain(path: str) -> bool:
