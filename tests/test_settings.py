@@ -117,6 +117,7 @@ def test_without_a_repository_no_file_of_the_current_folder_counts(tmp_path: Pat
 
 OWNED: dict[str, tuple[str, Any]] = {
     "model": ('"http://evil.example/v1#x"', "default"),
+    "read_only": ("true", False),
     "yes": ("true", False),
     "trust": ("true", False),
     "language_server": ('"touch /tmp/evil"', ""),

@@ -144,5 +144,5 @@ def test_mistakes_of_a_suite_are_all_named(tmp_path: Path) -> None:
         load_suite(str(file))
     for part in ("case 1: kind 'tool'", "workspace 'b'", "nothing is expected", "case 2"):
         assert part in str(error.value)
-    with pytest.raises(UsageError, match="there are: development, forty"):
+    with pytest.raises(UsageError, match="there are: development, everyday, forty"):
         load_suite("fifty")

@@ -52,7 +52,9 @@ class Answer:
     error: str | None = None
     model: dict[str, str] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
-    ms: dict[str, float] = field(default_factory=dict)
+    ms: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("load", "generate", "tools", "total"), 0.0)
+    )
     """Wall time in milliseconds: load, generate, tools, total."""
     exit_status: int = 0
     """Exit status of a command that ends with this answer."""
@@ -73,7 +75,8 @@ class Answer:
 
 def failed(query: str, error: PunieError) -> Answer:
     """The answer to a question that could not be put to a model."""
-    return Answer(query, ok=False, error=str(error), exit_status=error.exit_status)
+    model = dict.fromkeys(("name", "engine", "sha256", "tools"), "")
+    return Answer(query, ok=False, error=str(error), model=model, exit_status=error.exit_status)
 
 
 class Agent:
@@ -112,8 +115,6 @@ class Agent:
         except PunieError as error:
             answer.ok, answer.error, answer.exit_status = False, str(error), error.exit_status
         answer.ms["total"] = _ms(start)
-        answer.ms.setdefault("load", 0.0)
-        answer.ms.setdefault("generate", 0.0)
         answer.ms["tools"] = round(sum(c.ms for s in answer.steps for c in s.calls), 3)
         return answer
 
@@ -140,9 +141,8 @@ class Agent:
             answer.messages.append({"role": "tool", "content": middle_cut(shown, most_shown)})
             self._settle(answer, outcome, shown)
             repeated = any(s.code == code for s in answer.steps[:-1])
-            if outcome.refused or repeated or _acted(outcome, self.sandbox):
-                return
-            if self.profile == "tuned" and outcome.error is None:
+            done = outcome.error is None or _acted(outcome, self.sandbox)
+            if outcome.refused or repeated or (self.profile == "tuned" and done):
                 return
         if self.profile == "general" and answer.error is None:
             answer.ok, answer.exit_status = False, 1
@@ -156,18 +156,17 @@ class Agent:
                 answer.messages, max_tokens=self.context.settings.max_tokens
             )
         finally:
-            spent = answer.ms.get("generate", 0.0) + _ms(start)
-            answer.ms["generate"] = round(spent, 3)
+            answer.ms["generate"] = round(answer.ms["generate"] + _ms(start), 3)
             self.progress("")
 
     def _direct(self, answer: Answer, content: str, generation: Generation) -> None:
         """The model answered in words: a direct answer, or the prose after its programs."""
         answer.messages.append({"role": "assistant", "content": content})
-        ran = any(step.calls for step in answer.steps)
         if self.profile == "tuned" and len(answer.steps) > 1:
             return  # words instead of a repair: the failed program stays the answer
-        answer.kind = "tool" if ran else "direct"
-        answer.answer, answer.error, answer.ok, answer.exit_status = content, None, True, 0
+        answer.answer = content
+        if answer.error:
+            return  # words over a failed program do not make it right
         if not content:
             answer.error = "the model gave an empty reply: ask in other words"
         elif not generation.finished:
@@ -246,9 +245,12 @@ def _cut_note(call: Call, result: Result) -> str:
 
 
 def _acted(outcome: Outcome, sandbox: Sandbox) -> bool:
-    """Whether the program wrote or ran something: such a program is never run again."""
-    acting = (Effect.WRITE, Effect.RUN)
-    return any(sandbox.tools[c.tool].effect in acting and c.ok for c in outcome.calls)
+    """Whether the program may have changed something: it is never run again unasked.
+
+    A write that failed wrote nothing; a command that failed may have done half of its work.
+    """
+    effects = [(sandbox.tools[call.tool].effect, call.ok) for call in outcome.calls]
+    return any(e is Effect.RUN or (e is Effect.WRITE and ok) for e, ok in effects)
 
 
 def _ms(start: float) -> float:

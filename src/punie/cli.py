@@ -92,7 +92,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON object on one line of standard output."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    click.echo(json.dumps(value, default=str))
 
 
 def workspace_option(function: Any) -> Any:
@@ -135,12 +135,17 @@ def settings_for(workspace: str | None, **flags: Any) -> tuple[Path, Settings]:
     if flags.get("yes") and flags.get("read_only"):
         raise UsageError("--read-only and --yes contradict each other: give one of them")
     place = Workspace(Path(workspace)) if workspace is not None else Workspace.around(Path.cwd())
-    given = {name: value or None for name, value in flags.items()}
+    if flags.get("model") == "":
+        raise UsageError("the model is empty: give a SPEC, or leave --model out")
+    # A flag that was not given leaves the decision to environment and files.
+    given = {n: v for n, v in flags.items() if v is not False or n not in ("yes", "read_only")}
     return place.root, settings.load(place.root, **given)
 
 
 @asynccontextmanager
-async def open_context(root: Path, settings: Settings) -> AsyncIterator[Context]:
+async def open_context(
+    root: Path, settings: Settings, progress: Progress | None = None
+) -> AsyncIterator[Context]:
     """A context with a language server that starts when it is needed, ended at the end."""
     from punie import trust
     from punie.lsp import Server
@@ -155,7 +160,7 @@ async def open_context(root: Path, settings: Settings) -> AsyncIterator[Context]
         workspace,
         settings,
         server,
-        TerminalApprover() if interactive else Refuse(),
+        TerminalApprover(progress) if interactive else Refuse(),
         trusted=settings.trust or settings.yes or trust.is_trusted(root),
         on_trust=lambda: trust.trust(root),
     )
@@ -174,7 +179,8 @@ async def open_agent(root: Path, settings: Settings, progress: Progress) -> Asyn
     from punie.tool import load_tools, tools_hash
 
     tools = load_tools().values()
-    async with open_context(root, settings) as context, Sandbox(tools, settings) as sandbox:
+    sandbox = Sandbox(tools, settings)
+    async with open_context(root, settings, progress) as context, sandbox:
         model = await open_model(settings, progress)
         ours = tools_hash(tools)
         if model.tools and model.tools != ours:

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from punie.errors import UsageError
+from punie.errors import PunieError, UsageError
 
 QUESTIONS = (
     "what did I change?",
@@ -180,5 +180,10 @@ def _write(folder: Path, files: Files) -> None:
 
 
 def _git(folder: Path, *args: str, **env: str) -> None:
-    plain = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    subprocess.run(["git", *args], cwd=folder, env=os.environ | plain | env, check=True)
+    # A hook's GIT_DIR would lead into another repository: nothing of git's environment stays.
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    plain |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    try:
+        subprocess.run(["git", *args], cwd=folder, env=plain | env, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise PunieError(f"the demo needs git, which failed: {error}") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,7 +19,9 @@ from pydantic_settings import (
 
 from punie.errors import UsageError
 
-OWNER_ONLY = frozenset({"model", "yes", "trust", "language_server", "python", "traces"})
+OWNER_ONLY = frozenset(
+    {"model", "read_only", "yes", "trust", "language_server", "python", "traces"}
+)
 """Settings that a repository's own files cannot make: they would let a cloned repository
 run code, send questions elsewhere or approve its own effects."""
 
@@ -80,6 +82,12 @@ class Settings(BaseSettings):
     context: int = Field(default=4096, ge=512)
     """Tokens of context that a local model is loaded with."""
 
+    @field_validator("language_server")
+    @classmethod
+    def _splits(cls, value: str) -> str:
+        shlex.split(value)
+        return value
+
     @property
     def server_command(self) -> list[str] | None:
         """The language server's command line, or None for the default."""
@@ -137,5 +145,5 @@ def load(root: Path | None = None, **flags: Any) -> Settings:
         known = ", ".join(Settings.model_fields)
         text = "\n".join(["settings cannot be used:", *lines, f"known settings: {known}"])
         raise UsageError(text) from None
-    except ValueError as error:  # a TOML file that cannot be read
-        raise UsageError(f"settings file cannot be read: {error}") from None
+    except (ValueError, AttributeError, TypeError, OSError) as error:  # a file of another shape
+        raise UsageError(f"a settings file cannot be read: {error}") from None

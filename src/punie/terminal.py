@@ -30,11 +30,19 @@ def visible(text: str) -> str:
 class TerminalApprover:
     """Asks on the terminal, showing the path or command and the diff."""
 
+    def __init__(self, progress: Progress | None = None) -> None:
+        self.progress = progress
+
     async def approve(self, request: Request) -> bool:
         """Whether the user answered yes."""
+        if self.progress:
+            self.progress("")  # nothing may draw over the question
         click.echo(visible(request.detail), err=True)
         question = f"Allow {request.effect}: {visible(request.title)}?"
-        return await asyncio.to_thread(click.confirm, question, err=True)
+        try:
+            return await asyncio.to_thread(click.confirm, question, err=True)
+        except click.Abort:  # the input ended
+            return False
 
 
 class Progress:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from punie.lsp import LanguageServer
 
 MOST_JSON = 2_000_000
-"""Characters of JSON that a result may have; lists of a larger one lose their last items."""
+"""Characters of text that a result may have; lists of a larger one lose their last items."""
 CUT_NOTE = "\n… [{n} characters cut] …\n"
 
 
@@ -104,8 +104,11 @@ async def call(tool: Tool, context: Context, arguments: dict[str, Any]) -> tuple
         result = await _limited(tool, context, tool.function(context, **arguments))
     except (ToolFailure, UsageError) as error:
         result = tool.result(success=False, parse_error=str(error))
-    except OSError as error:  # a file that vanished, a link to nowhere, a full disk
-        result = tool.result(success=False, parse_error=f"{tool.name} failed: {error}")
+    except ApprovalRefused:
+        raise
+    except Exception as error:  # a defect of a tool must not take the question with it
+        reason = f"{tool.name} failed: {type(error).__name__}: {error}"
+        result = tool.result(success=False, parse_error=reason)
     cut(result, context.settings.output_kb * 1000)
     ms = round((time.perf_counter() - start) * 1000, 3)
     shown = {p.name: p.default for p in tool.parameters if not p.required} | arguments
@@ -155,12 +158,12 @@ def cut(item: Item, most: int) -> None:
             setattr(item, name, middle_cut(value, most))
             if isinstance(item, Result):
                 item.truncated = True
-    size = len(item.model_dump_json())
+    size = len(repr(item))
     while size > MOST_JSON and isinstance(item, Result) and (longest := _longest_list(item)):
         keep = int(len(longest) * MOST_JSON / size * 0.9)
         del longest[min(keep, len(longest) - 1) :]
         item.truncated = True
-        size = len(item.model_dump_json())
+        size = len(repr(item))
 
 
 def _longest_list(item: Item) -> list[Any] | None:

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ import click
 from punie import cli
 from punie.agent import Agent, Answer, failed
 from punie.errors import PunieError, UsageError
+from punie.prompt import Message
 from punie.settings import Settings
 from punie.terminal import Progress, visible
 
@@ -42,42 +44,52 @@ def command(
         raise UsageError('no question given: punie ask "who calls get_user?"')
     if batch is not None and not as_json:
         raise UsageError("--batch prints JSON: add --json")
+    turns = _read_batch(batch) if batch is not None else [Turns([query or ""], listed=False)]
     try:
         if query is not None and not query.strip():
             raise UsageError("the question is empty: write what you want to know")
         root, settings = cli.settings_for(workspace, model=model, read_only=read_only, yes=yes)
-        turns = _read_batch(batch) if batch is not None else [[query or ""]]
     except PunieError as error:
-        if as_json and query is not None:
-            cli.print_json(failed(query, error).as_json())
+        if as_json:
+            for asked, turn in _flat(turns):
+                _show(failed(asked, error), as_json, turn if batch else None)
         raise
     status = asyncio.run(_run(turns, root, settings, as_json, batch is not None))
     raise click.exceptions.Exit(status)
 
 
-def _read_batch(name: str) -> list[list[str]]:
+@dataclass(frozen=True)
+class Turns:
+    """A line of a batch: one question, or a conversation when it was `listed`."""
+
+    questions: list[str]
+    listed: bool
+
+
+def _read_batch(name: str) -> list[Turns]:
     """The conversations of a batch file: a line is a question or a JSON list of questions."""
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        text = data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"batch file {name!r} cannot be read: {error}") from None
     return [_turns(line) for line in text.split("\n") if line.strip()]
 
 
-def _turns(line: str) -> list[str]:
+def _turns(line: str) -> Turns:
     line = line.removesuffix("\r")
     if line.lstrip().startswith("["):
         try:
             turns = json.loads(line)
         except ValueError:
-            return [line]
+            return Turns([line], listed=False)
         if isinstance(turns, list) and turns and all(isinstance(t, str) for t in turns):
-            return turns
-    return [line]
+            return Turns(turns, listed=True)
+    return Turns([line], listed=False)
 
 
 async def _run(
-    conversations: list[list[str]], root: Path, settings: Settings, as_json: bool, batch: bool
+    conversations: list[Turns], root: Path, settings: Settings, as_json: bool, batch: bool
 ) -> int:
     """Answer everything; returns the exit status, the highest of all."""
     start = time.perf_counter()
@@ -103,24 +115,24 @@ async def _run(
     return status
 
 
-def _flat(conversations: list[list[str]]) -> Iterator[tuple[str, int | None]]:
+def _flat(conversations: list[Turns]) -> Iterator[tuple[str, int | None]]:
     for turns in conversations:
-        for number, query in enumerate(turns, 1):
-            yield query, number if len(turns) > 1 else None
+        for number, query in enumerate(turns.questions, 1):
+            yield query, number if turns.listed else None
 
 
 async def _answers(
-    agent: Agent, conversations: list[list[str]]
+    agent: Agent, conversations: list[Turns]
 ) -> AsyncIterator[tuple[Answer, int | None]]:
     for turns in conversations:
-        answer: Answer | None = None
-        for number, query in enumerate(turns, 1):
+        history: list[Message] = []
+        for number, query in enumerate(turns.questions, 1):
             try:
-                answer = await agent.ask(query, answer.messages if answer else ())
+                answer = await agent.ask(query, history)
+                history = answer.messages
             except UsageError as error:
                 answer = failed(query, error)
-                answer.ms = dict.fromkeys(("load", "generate", "tools", "total"), 0.0)
-            yield answer, number if len(turns) > 1 else None
+            yield answer, number if turns.listed else None
 
 
 def _store(answer: Answer, root: Path, settings: Settings, progress: Progress) -> None:
@@ -131,7 +143,7 @@ def _store(answer: Answer, root: Path, settings: Settings, progress: Progress) -
 
     try:
         Store().add(answer, root)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, ValueError) as error:
         progress.note(f"the trace was not stored: {error}")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from punie import cli, wrap
-from punie.errors import UsageError
+from punie.errors import ApprovalRefused, UsageError
 from punie.settings import Settings
 from punie.terminal import visible
 from punie.tool import Result, Tool, load_tools
@@ -35,15 +35,20 @@ def command(
         raise UsageError(f"no tool {tool!r}; there are: {', '.join(tools)}")
     values = tools[tool].parse(arguments)
     root, settings = cli.settings_for(workspace, read_only=read_only, yes=yes)
-    result = asyncio.run(_run(tools[tool], values, root, settings))
+    result, refused = asyncio.run(_run(tools[tool], values, root, settings))
     if as_json:
         cli.print_json(result.model_dump(mode="json"))
     else:
         click.echo(visible(str(result)), err=not result.success)
-    raise click.exceptions.Exit(0 if result.success else 1)
+    raise click.exceptions.Exit(3 if refused else 0 if result.success else 1)
 
 
-async def _run(tool: Tool, values: dict[str, Any], root: Path, settings: Settings) -> Result:
+async def _run(
+    tool: Tool, values: dict[str, Any], root: Path, settings: Settings
+) -> tuple[Result, bool]:
+    """The result, and whether the call was refused."""
     async with cli.open_context(root, settings) as context:
-        result, _ = await wrap.call(tool, context, values)
-        return result
+        try:
+            return (await wrap.call(tool, context, values))[0], False
+        except ApprovalRefused as error:
+            return tool.result(success=False, parse_error=str(error)), True

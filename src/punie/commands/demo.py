@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from punie import cli, demo
+from punie.models import default_model
 from punie.settings import Settings
 from punie.terminal import Progress, visible
 
@@ -18,6 +19,8 @@ from punie.terminal import Progress, visible
 @cli.model_option
 def command(folder: Path | None, model: str | None) -> None:
     """Make a small repository in FOLDER (default: a temporary one) and ask it questions."""
+    if model is None or model == "default":
+        default_model()  # before anything is made: there may be none
     place = folder or Path(tempfile.mkdtemp(prefix="punie-demo-")) / "shop"
     root = demo.create(place).resolve()
     click.echo(f"demo repository: {root}")

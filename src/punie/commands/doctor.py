@@ -51,11 +51,11 @@ def _findings(root: Path, server: list[str] | None) -> Iterator[tuple[str, str, 
         found = shutil.which(server[0])
         yield "language server", " ".join(server), "" if found else f"{server[0]!r} is not there"
     for package in ("pydantic-monty", "llama-cpp-python"):
-        yield _package(package, "pip install punie")
+        yield _package(package, "pip install -e .")
     yield from _model()
     for package in ("torch", "tokenizers"):
         name, text, _ = _package(package, "")
-        yield name, f"{text} (only for training: pip install 'punie[train]')", ""
+        yield name, f"{text} (only for training: pip install -e '.[train]')", ""
 
 
 def _version(command: list[str]) -> str:

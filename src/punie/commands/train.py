@@ -22,7 +22,7 @@ def command(recipe: Path, data: Path | None, out: Path | None) -> None:
         from punie.factory.train_options import TrainOptions
     except ImportError as error:
         raise ModelUnavailable(
-            f"training needs the extra 'train' ({error}): pip install 'punie[train]'"
+            f"training needs the extra 'train' ({error}): pip install -e '.[train]'"
         ) from None
     folder = data or Path("out") / recipe.stem / "data"
     try:

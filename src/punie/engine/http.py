@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from punie.engine import Generation
-from punie.errors import ContextError, EngineError, ModelUnavailable
+from punie.errors import ContextError, EngineError, ModelUnavailable, UsageError
 from punie.prompt import Dialect, Message, chat_messages
 
 TIMEOUT = httpx.Timeout(300.0, connect=5.0)
@@ -44,11 +44,14 @@ class HttpEngine:
         engine = cls(base_url, name, dialect)
         try:
             models = await engine._models()
-        except ModelUnavailable:
+        except (ModelUnavailable, UsageError):
             await engine.close()
             raise
         if not engine.name:
-            engine.name = models[0] if models else ""
+            if not models:
+                await engine.close()
+                raise ModelUnavailable(f"{base_url} offers no model: load one into the server")
+            engine.name = models[0]
         return engine
 
     async def _models(self) -> list[str]:
@@ -56,6 +59,8 @@ class HttpEngine:
             response = await self._client.get(f"{self.base_url}/models")
             response.raise_for_status()
             return [str(m["id"]) for m in response.json()["data"]]
+        except httpx.InvalidURL as error:
+            raise UsageError(f"{self.base_url!r} is no address of a server: {error}") from None
         except httpx.HTTPStatusError as error:
             raise ModelUnavailable(
                 f"{self.base_url}/models answers {error.response.status_code}: is the address "
@@ -98,7 +103,7 @@ class HttpEngine:
             raise kind(f"{self.base_url} answers {response.status_code}: {text}")
         try:
             return _generation(response.json(), start)
-        except (ValueError, KeyError, IndexError, TypeError):
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
             raise EngineError(f"{self.base_url} sent no chat completion") from None
 
     async def close(self) -> None:

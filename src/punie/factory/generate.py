@@ -55,6 +55,11 @@ class GenerateOptions:
     empty: float = 0.25
     """Greatest share of an intent's examples whose program prints nothing."""
 
+    replay: int = 0
+    """Training rows of an earlier leg that are mixed in, so that nothing is forgotten."""
+    replay_from: str = ""
+    """Data folder of that leg, as seen from the current folder."""
+
     def wanted(self, intent: str, group: str) -> int:
         """Examples that an intent shall have."""
         return self.examples.get(intent, self.examples.get(group, 0))
@@ -117,6 +122,8 @@ def run(
         rejects.update(part["rejects"])
     rows = _balanced(rows, options, rejects)
     rows += _direct_rows(direct, options)
+    asked = {row["messages"][1]["content"].lower() for row in rows}
+    rows += (r for r in _replayed(options) if r["messages"][1]["content"].lower() not in asked)
     random.Random(options.seed).shuffle(rows)
     return _write(rows, rejects, options, out)
 
@@ -229,16 +236,17 @@ def _balanced(
         code = row["messages"][-1].get("code", "")
         if row["kind"] == "repair":
             kept.append(row)
-        elif programs.setdefault(asked, code) != code:
-            rejects["same question, other program"] += 1
+        elif asked in programs:
+            rejects["same question twice"] += 1
+            if programs[asked] != code:
+                rejects["same question, other program"] += 1
         elif counts[intent] >= wanted:
             rejects["more than wanted"] += 1
         elif row["empty"] and empties[intent] >= wanted * options.empty:
             rejects["prints nothing too often"] += 1
-        elif asked in {r["messages"][1]["content"].lower() for r in kept[-1:]}:
-            rejects["same question twice"] += 1
         else:
             kept.append(row)
+            programs[asked] = code
             counts[intent] += 1
             empties[intent] += bool(row["empty"])
     return kept
@@ -268,6 +276,17 @@ def _direct_rows(direct: list[Direct], options: GenerateOptions) -> Iterator[dic
                     {"role": "assistant", "content": entry.answer},
                 ],
             }
+
+
+def _replayed(options: GenerateOptions) -> list[dict[str, Any]]:
+    if not options.replay:
+        return []
+    earlier = Path(options.replay_from) / "train.jsonl"
+    try:
+        rows = [json.loads(line) for line in earlier.read_text("utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no rows to replay: {error}; generate that leg first") from None
+    return random.Random(options.seed + 2).sample(rows, min(options.replay, len(rows)))
 
 
 def _write(

@@ -20,7 +20,7 @@ from punie.agent import Answer
 from punie.errors import UsageError
 from punie.sandbox import Outcome, Sandbox
 from punie.tool import Result
-from punie.wrap import Call, Context
+from punie.wrap import Call, Context, Request
 
 ECHOES = {"symbol", "query", "file_path", "path"}
 """Result fields that repeat an argument of the call."""
@@ -112,8 +112,33 @@ def load_suite(name: str) -> Suite:
     return Suite(table.get("name", path.stem), digest, tuple(table["workspaces"]), tuple(cases))
 
 
+class AsReference:
+    """Approves only what a reference program of the case would do itself.
+
+    A model that is being graded is not trusted: it may run or write nothing else.
+    """
+
+    def __init__(self) -> None:
+        self.titles: set[str] = set()
+        self.learning = False
+
+    async def learn(self, case: Case, sandbox: Sandbox, context: Context) -> None:
+        """Find out which approvals the references ask for, refusing them all."""
+        self.titles, self.learning = set(), True
+        for reference in case.references:
+            await sandbox.run(reference, context)
+        self.learning = False
+
+    async def approve(self, request: Request) -> bool:
+        """Whether a reference asks for just that."""
+        if self.learning:
+            self.titles.add(request.title)
+            return False
+        return request.title in self.titles
+
+
 class Judge:
-    """Grades answers on one workspace; runs each reference program once."""
+    """Grades answers on one workspace, against its reference programs."""
 
     def __init__(self, sandbox: Sandbox, context: Context) -> None:
         self.sandbox, self.context = sandbox, context

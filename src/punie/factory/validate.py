@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from punie.agent import Agent
 from punie.factory import corpus
 from punie.factory.corpus.sdist import cache_dir
-from punie.factory.suite import Judge, Suite, Verdict, wilson
+from punie.factory.suite import AsReference, Judge, Suite, Verdict, wilson
 from punie.lsp import Server
 from punie.models.spec import Model
 from punie.sandbox import Sandbox
@@ -98,22 +99,26 @@ async def run(
     start = time.perf_counter()
     out = folder or cache_dir().parent / "workspaces"
     verdicts: list[Verdict] = []
-    settings = settings.model_copy(update={"yes": True, "read_only": False})
+    settings = settings.model_copy(update={"yes": False, "read_only": False})
     for name in suite.workspaces:
         progress(f"building the workspace {name}")
         root = corpus.build(name, out)
         workspace = Workspace(root)
         server = Server(workspace, settings)
-        context = Context(workspace, settings, server, Allow(), trusted=True)
-        async with Sandbox(load_tools().values(), settings) as sandbox:
+        approver = AsReference()
+        context = Context(workspace, settings, server, approver, trusted=True)
+        sandbox = Sandbox(load_tools().values(), settings)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(server.close)
+            await stack.enter_async_context(sandbox)
             agent = Agent(
                 model.engine, sandbox, context, dialect=model.dialect, profile=model.profile
             )
-            judge = Judge(sandbox, context)
+            judge = Judge(sandbox, replace(context, approver=Allow()))
             for case in (c for c in suite.cases if c.workspace == name):
+                await approver.learn(case, sandbox, context)
                 verdicts.append(await judge.grade(case, await agent.ask(case.query)))
                 progress(f"{len(verdicts)} of {len(suite.cases)} cases")
-        await server.close()
     order = {case.id: number for number, case in enumerate(suite.cases)}
     verdicts.sort(key=lambda v: order[v.case.id])
     described = {"name": model.engine.name, "engine": model.engine.kind}

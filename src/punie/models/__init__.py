@@ -78,8 +78,8 @@ def read_card(folder: Path = SHIPPED) -> dict[str, Any]:
         return {key: card[key] for key in ("sha256", "base_sha256")} | card
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnavailable(
-            f"no trained adapter in {str(folder)!r} ({error!r}): reinstall punie, train one with"
-            " `punie pipeline`, or give another model with --model"
+            f"no trained adapter in {str(folder)!r} ({error!r}): reinstall punie, train one"
+            " (README), or give another model with --model"
         ) from error
 
 

@@ -81,7 +81,10 @@ async def _file(path: Path, settings: Settings) -> Model:
     if not path.is_file():
         raise ModelUnavailable(f"there is no model file {str(path)!r}: check the path")
     known = await asyncio.to_thread(describe_gguf, path)
-    dialect = DIALECTS[settings.dialect or known.dialect or "qwen3_coder"]
+    named = settings.dialect or known.dialect or "qwen3_coder"
+    if named not in DIALECTS:
+        raise ModelUnavailable(f"{path.name} speaks the dialect {named!r}; known: {[*DIALECTS]}")
+    dialect = DIALECTS[named]
     profile: Profile = settings.profile or ("tuned" if known.dialect else "general")
     engine = await asyncio.to_thread(
         lambda: LlamaEngine(
