@@ -52,7 +52,7 @@ def samples(count: int) -> Iterator[str]:
 
 @pytest.mark.train
 def test_trainer_and_engine_give_equal_ids(engine: LlamaEngine) -> None:
-    base = pytest.importorskip("punie.factory.base", reason="needs the extra `train`")
+    base = pytest.importorskip("punie.factory.training.base", reason="needs the extra `train`")
     from punie.models.weights import open_gguf
 
     tokenizer = base.TrainingTokenizer(open_gguf(base_file()))
@@ -71,7 +71,7 @@ def test_trainer_and_engine_give_equal_ids(engine: LlamaEngine) -> None:
 @pytest.mark.train
 def test_stored_examples_have_equal_ids_in_trainer_and_engine(engine: LlamaEngine) -> None:
     """520 generated examples, repairs among them, in both dialects."""
-    base = pytest.importorskip("punie.factory.base", reason="needs the extra `train`")
+    base = pytest.importorskip("punie.factory.training.base", reason="needs the extra `train`")
     from punie.models.weights import open_gguf
 
     tokenizer = base.TrainingTokenizer(open_gguf(base_file()))

@@ -88,7 +88,7 @@ def test_two_processes_make_one_model(parts: tuple[Path, Path, Path]) -> None:
 
 @pytest.mark.parametrize(
     ("missing", "words"),
-    [("adapter/adapter.json", "punie pipeline"), ("adapter/adapter.gguf", "reinstall"),
+    [("adapter/adapter.json", "README"), ("adapter/adapter.gguf", "reinstall"),
      ("tiny.gguf", "reinstall")],
 )  # fmt: skip
 def test_missing_part_is_named_with_the_way_out(

@@ -24,11 +24,11 @@ from tiny_llama import write_rows, write_tiny
 pytestmark = [pytest.mark.train]
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
-from punie.factory.base import TrainingTokenizer, weights  # noqa: E402
-from punie.factory.lora import LoraLlama, pack  # noqa: E402
-from punie.factory.rows import balanced, read_rows, steps_of  # noqa: E402
 from punie.factory.train import Trainer, run  # noqa: E402
-from punie.factory.train_options import TrainOptions  # noqa: E402
+from punie.factory.training.base import TrainingTokenizer, weights  # noqa: E402
+from punie.factory.training.lora import LoraLlama, pack  # noqa: E402
+from punie.factory.training.options import TrainOptions  # noqa: E402
+from punie.factory.training.rows import balanced, read_rows, steps_of  # noqa: E402
 
 
 def quiet(done: int, total: int, text: str) -> None:
@@ -140,8 +140,8 @@ def reference_loss(
     reference: Any, state: dict[str, Any], network: LoraLlama, copies: list[Any], rows: list[Any]
 ) -> Any:
     """The loss by transformers and plain autograd, with W + scale·B·A and the trained row."""
-    from punie.factory.base import LINEARS
-    from punie.factory.lora import GROUPS
+    from punie.factory.training.base import LINEARS
+    from punie.factory.training.lora import GROUPS
 
     used, queue = dict(state), iter(copies)
     for block in range(network.shape.layers):

@@ -19,7 +19,7 @@ def command(recipe: Path, data: Path | None, out: Path | None) -> None:
     """Train the adapter of RECIPE on its data. An interrupted training is resumed."""
     try:
         from punie.factory.train import run
-        from punie.factory.train_options import TrainOptions
+        from punie.factory.training.options import TrainOptions
     except ImportError as error:
         raise ModelUnavailable(
             f"training needs the extra 'train' ({error}): pip install -e '.[train]'"

@@ -8,6 +8,7 @@ by reason. Rows are neutral: messages, program and provenance; dialects are appl
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import random
 import shutil
@@ -20,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from punie.errors import UsageError
-from punie.factory import repairs, second_way, wording
+from punie.factory.examples import repairs, second_way, wording
+from punie.factory.examples.inventory import Inventory
+from punie.factory.examples.slots import NoValue, Slots
+from punie.factory.examples.workshop import Workshop
 from punie.factory.intents import Direct, Intent, load
-from punie.factory.inventory import Inventory
-from punie.factory.slots import NoValue, Slots
-from punie.factory.workshop import Workshop
 from punie.prompt import SYSTEM_TUNED, Message
 from punie.tool import load_tools, tools_hash
 
@@ -140,7 +141,7 @@ def _drafts(
             continue
         phrasings = list(intent.phrasings)
         rng.shuffle(phrasings)
-        held_out = set(phrasings[: max(1, round(len(phrasings) * options.validation))])
+        held_out = set(rng.sample(phrasings, max(1, round(len(phrasings) * options.validation))))
         places = sorted(names)
         rng.shuffle(places)
         for number in range(round(wanted * SURPLUS)):
@@ -153,11 +154,15 @@ def _drafts(
 def _workspace(root: Path, drafts: list[Draft], options: GenerateOptions, parts: Path) -> None:
     """Fill, run and check all drafts of one workspace; write its part last."""
     target = parts / f"{root.name}.json"
-    if target.exists():
+    # Recipe, intents and tools are in the mark: a part of other ones is made again.
+    made_of = f"{drafts!r} {options!r} {tools_hash(load_tools().values())}"
+    mark = hashlib.sha256(made_of.encode()).hexdigest()
+    if target.exists() and json.loads(target.read_text("utf-8")).get("mark") == mark:
         return
     rows, rejects = asyncio.run(_examples(root, drafts, options))
     temporary = target.with_suffix(".new")
-    temporary.write_text(json.dumps({"rows": rows, "rejects": rejects}), "utf-8")
+    part = {"mark": mark, "rows": rows, "rejects": rejects}
+    temporary.write_text(json.dumps(part), "utf-8")
     temporary.replace(target)
 
 
@@ -293,6 +298,7 @@ def _write(
     rows: list[dict[str, Any]], rejects: Counter[str], options: GenerateOptions, out: Path
 ) -> dict[str, Any]:
     report: dict[str, Any] = {"tools": tools_hash(load_tools().values()), "options": vars(options)}
+    (out / "meta.json").unlink(missing_ok=True)  # without it the folder counts as unfinished
     for split in ("train", "validation"):
         chosen = [r for r in rows if r["split"] == split]
         with (out / f"{split}.jsonl").open("w", encoding="utf-8") as file:

@@ -22,11 +22,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from punie.factory.base import TrainingTokenizer, weights
-from punie.factory.lora import LoraLlama, pack
-from punie.factory.rows import Row, Rows, balanced, chunks, marker_rows, read_rows, steps_of
-from punie.factory.train_options import TrainOptions
-from punie.factory.train_outputs import Checkpoint, fingerprint, finish
+from punie.factory.training.base import TrainingTokenizer, weights
+from punie.factory.training.lora import LoraLlama, pack
+from punie.factory.training.options import TrainOptions
+from punie.factory.training.outputs import Checkpoint, fingerprint, finish
+from punie.factory.training.rows import (
+    Row,
+    Rows,
+    balanced,
+    chunks,
+    marker_rows,
+    read_rows,
+    steps_of,
+)
 from punie.models.adapter import read_adapter
 from punie.models.weights import open_gguf, shape_of
 from punie.prompt import DIALECTS

@@ -18,8 +18,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from punie.errors import UsageError
-from punie.factory.base import LINEARS
-from punie.factory.kernels import AnswerLoss, Embed, MergedLinear, SwiGlu, attend, layout_of
+from punie.factory.training.base import LINEARS
+from punie.factory.training.kernels import (
+    AnswerLoss,
+    Embed,
+    MergedLinear,
+    SwiGlu,
+    attend,
+    layout_of,
+)
 from punie.models.adapter import Adapter
 from punie.models.weights import Array, Shape, permute, rotary_heads, unpermute
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import re
 
+from punie.factory.examples.slots import Value
 from punie.factory.intents import Intent
-from punie.factory.slots import Value
 
 NAMES = ("symbol", "function", "documented", "method", "class", "other_symbol", "top_symbol")
 """Slots that people may put into backticks or quotes."""

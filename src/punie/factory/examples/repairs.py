@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from punie.prompt import Message
 
 if TYPE_CHECKING:
-    from punie.factory.workshop import Workshop
+    from punie.factory.examples.workshop import Workshop
 
 FIELD = re.compile(r"\.([a-z]+_?[a-z]*)\b(?!\()")
 SLIPS = {

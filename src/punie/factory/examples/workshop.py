@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from punie.errors import ToolFailure
-from punie.factory import second_way
-from punie.factory.inventory import Inventory
+from punie.factory.examples import second_way
+from punie.factory.examples.inventory import Inventory
 from punie.lsp import Server
 from punie.sandbox import Outcome, Sandbox
 from punie.settings import Settings

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from punie.errors import UsageError
-from punie.factory.base import TrainingTokenizer
+from punie.factory.training.base import TrainingTokenizer
 from punie.prompt import Dialect, Piece, render
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from punie.errors import UsageError
-from punie.factory.lora import GROUPS
-from punie.factory.train_options import TrainOptions
+from punie.factory.training.lora import GROUPS
+from punie.factory.training.options import TrainOptions
 from punie.models import sha256_of
 from punie.models.adapter import SIZE_LIMIT, read_adapter, write_adapter
 

@@ -11,7 +11,7 @@ import re
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from punie.factory.inventory import Declaration, Inventory
+from punie.factory.examples.inventory import Declaration, Inventory
 
 T = TypeVar("T")
 Value = str | int

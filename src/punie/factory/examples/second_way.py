@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from punie.factory.inventory import Inventory
+from punie.factory.examples.inventory import Inventory
 from punie.workspace import child_environment, program
 
 Check = Callable[[Inventory, dict[str, Any], Any], str]

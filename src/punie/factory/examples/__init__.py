@@ -1,0 +1,1 @@
+"""From an intent to a checked example: slots, wording, running it, the second way, repairs."""

@@ -1,0 +1,1 @@
+"""What training is made of: float weights, the network with its LoRA pairs, rows, outputs."""

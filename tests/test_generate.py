@@ -1,0 +1,134 @@
+"""Generation on a small real repository: what is kept ran and agrees with its second way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from punie import demo
+from punie.errors import UsageError
+from punie.factory import generate
+from punie.factory.examples import wording
+from punie.factory.examples.inventory import Inventory
+from punie.factory.examples.slots import Slots
+from punie.factory.examples.workshop import Workshop
+from punie.factory.generate import GenerateOptions
+from punie.factory.intents import load
+from punie.prompt import COMPACT, render
+
+EACH = {"git": 3, "quality": 2, "navigation": 2, "files": 3, "workflows": 2}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    demo.create(folder / "shop")
+    findings = {
+        "lint": [{"file": "shop/report.py", "code": "F401"}],
+        "types": [{"file": "shop/pricing.py", "code": "invalid-explicit-return"}],
+        "tests": [{"file": "tests/test_orders.py", "symbol": "test_tax", "code": "failed"}],
+    }
+    (folder / "shop.state.json").write_text(json.dumps({"findings": findings}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data")
+    options = GenerateOptions(examples=EACH, direct=1.0, repairs=0.5, empty=1.0)
+    generate.run(options, corpus, ["shop"], out, workers=1, progress=lambda text: None)
+    return out
+
+
+def rows(out: Path, split: str = "train") -> list[dict[str, object]]:
+    return [json.loads(line) for line in (out / f"{split}.jsonl").read_text().splitlines()]
+
+
+def test_every_row_can_be_rendered_and_trained(made: Path) -> None:
+    found = rows(made) + rows(made, "validation")
+    assert len(found) > 600
+    for row in found:
+        pieces = render(row["messages"], COMPACT)  # type: ignore[arg-type]
+        assert any(piece.trained for piece in pieces)
+
+
+def test_the_report_adds_up_and_says_what_was_dropped(made: Path) -> None:
+    report = json.loads((made / "meta.json").read_text())
+    assert report["train"]["examples"] == len(rows(made))
+    assert report["validation"]["examples"] == len(rows(made, "validation"))
+    assert set(report["train"]["tools"]) >= {"git_status", "find_references", "pytest_run"}
+    assert report["rejects"]
+    assert "/" not in "".join(report["rejects"]), "a reason names no place"
+
+
+def test_splits_share_no_phrasing_and_no_question(made: Path) -> None:
+    train = {str(r["phrasing"]) for r in rows(made) if r["kind"] == "tool"}
+    held_out = {str(r["phrasing"]) for r in rows(made, "validation") if r["kind"] == "tool"}
+    assert held_out
+    assert not train & held_out
+
+
+def test_a_repair_shows_the_wrong_program_and_does_not_train_it(made: Path) -> None:
+    repaired = [r for r in rows(made) if r["kind"] == "repair"]
+    assert repaired
+    for row in repaired:
+        wrong = row["messages"][2]  # type: ignore[index]
+        assert wrong["wrong"]
+        assert row["messages"][3]["role"] == "tool"  # type: ignore[index]
+        trained = "".join(p.text for p in render(row["messages"], COMPACT) if p.trained)  # type: ignore[arg-type]
+        assert wrong["code"] not in trained
+
+
+def test_a_wrong_result_is_found_by_the_second_way(corpus: Path) -> None:
+    async def faults() -> list[str]:
+        async with Workshop(corpus / "shop", Inventory(corpus / "shop")) as workshop:
+            code = "print(git_log(count=2).commits, ruff_check().violations, git_status().files)"
+            outcome, fault = await workshop.run(code)
+            assert fault == ""
+            log, lint, status = outcome.results
+            log.commits[0].author = "Nobody"  # type: ignore[attr-defined]
+            lint.violations.pop()  # type: ignore[attr-defined]
+            status.files[0].staged = not status.files[0].staged  # type: ignore[attr-defined]
+            from punie.factory.examples import second_way
+
+            return [
+                second_way.check(call.tool, workshop.inventory, call.args, result)
+                for call, result in zip(outcome.calls, outcome.results, strict=True)
+            ]
+
+    assert [fault.split(":")[0] for fault in asyncio.run(faults())] == ["log", "lint", "status"]
+
+
+def test_slots_speak_of_what_is_there(corpus: Path) -> None:
+    inventory = Inventory(corpus / "shop")
+    intents, _ = load()
+    for intent in intents.values():
+        rng = random.Random(1)
+        for _ in range(3):
+            try:
+                values = Slots(inventory, rng).fill(intent.slots)
+            except Exception as error:  # the workspace is small: only `NoValue` may come
+                assert type(error).__name__ == "NoValue", (intent.name, error)  # noqa: PT017
+                continue
+            compile(wording.program(intent, values), intent.name, "exec")
+            asked = wording.question(intent.phrasings[0], values, rng)
+            assert "{" not in asked or "{" in "".join(map(str, values.values()))
+
+
+def test_every_intent_has_forty_phrasings_or_is_new() -> None:
+    intents, direct = load()
+    assert len(intents) >= 250
+    assert sum(len(i.phrasings) >= 40 for i in intents.values()) >= 250
+    assert all(len(i.phrasings) >= 20 for i in intents.values())
+    assert len(direct) >= 500
+
+
+def test_mistakes_of_a_recipe_are_named(tmp_path: Path) -> None:
+    recipe = tmp_path / "bad.toml"
+    recipe.write_text("[generate]\nsede = 1\n")
+    with pytest.raises(UsageError, match="sede"):
+        generate.read_options(recipe)
