@@ -93,7 +93,8 @@ def test_what_cannot_be_read_is_said(root: Path) -> None:
     os.mkfifo(root / "pipe")
     with (root / "huge").open("wb") as file:
         file.truncate(2**30)
-    assert "did you mean 'src/b.py'" in reason(read(root, "b.py"))
+    assert "did you mean 'src/b.py'" in reason(read(root, "src/bb.py"))
+    assert read(root, "b.py").path == "src/b.py"
     assert "'src' is a folder" in reason(read(root, "src"))
     assert "not UTF-8 text (byte 8)" in reason(read(root, "latin.py"))
     assert "no regular file" in reason(read(root, "pipe"))

@@ -87,6 +87,9 @@ def main(args: Sequence[str] | None = None) -> None:
         # Whoever read our output has gone: end quietly, also at the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
+    except OSError as error:  # a missing file, a full disk: what it is stands in the error
+        click.echo(f"punie: {error}", err=True)
+        status = 1
     sys.exit(status if isinstance(status, int) else 0)
 
 

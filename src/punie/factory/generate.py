@@ -17,6 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,8 @@ def run(
     parts.mkdir(parents=True, exist_ok=True)
     rejects: Counter[str] = Counter()
     rows: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(workers) as pool:
+    # Fresh processes: a fork of one that has threads (torch, llama.cpp) may hang for ever.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         jobs = {
             pool.submit(_workspace, corpus / name, drafts[name], options, parts): name
             for name in names
