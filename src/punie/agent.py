@@ -189,11 +189,11 @@ class Agent:
         text = outcome.stdout.rstrip("\n")
         reasons = [outcome.error] if outcome.error else []
         reasons += [reason for reason in outcome.unread if reason != outcome.error]
-        reasons += filter(None, map(_cut_note, outcome.calls, outcome.results))
+        notes = [n for n in map(_cut_note, outcome.calls, outcome.results) if n]
         if not text and not reasons:
             described = map(describe, outcome.calls, outcome.results)
             text = "\n".join(described) or "The program printed nothing and called no tool."
-        return "\n".join([text, *reasons] if text else reasons)
+        return "\n".join([text, *reasons, *notes] if text else [*reasons, *notes])
 
 
 def recent(history: Sequence[Message], most: int) -> list[Message]:
