@@ -90,7 +90,9 @@ def test_packed_rows_do_not_see_each_other(
 ) -> None:
     trainer = Trainer(make(trained))
     rows = [(row.ids, row.trained) for row in trainer.data.rows[:5]]
-    together = float(trainer.network.loss(pack(rows)).detach())
+    batch = pack(rows)
+    assert batch.shared > 0
+    together = float(trainer.network.loss(batch).detach())
     alone = sum(float(trainer.network.loss(pack([row])).detach()) for row in rows)
     assert together == pytest.approx(alone, rel=1e-5)
 

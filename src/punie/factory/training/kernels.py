@@ -126,29 +126,38 @@ class AnswerLoss(torch.autograd.Function):  # type: ignore[misc]
 @dataclass(frozen=True)
 class Layout:
     """What attention needs to know of a batch: cos and sin of every position's angles, each
-    (T, 1, head_dim / 2), and for each row length the causal mask of one group of heads."""
+    (T, 1, head_dim / 2), and for each row length the causal mask of one group of heads, over the
+    shared head's columns and the row's own."""
 
+    shared: int
     lengths: list[int]
     cos: Tensor
     sin: Tensor
     masks: dict[int, Tensor]
 
 
-def layout_of(lengths: list[int], shape: Shape, dtype: torch.dtype) -> Layout:
-    """The layout of rows of these lengths, in tokens."""
-    positions = torch.cat([torch.arange(n) for n in lengths])
+def layout_of(shared: int, lengths: list[int], shape: Shape, dtype: torch.dtype) -> Layout:
+    """The layout of rows of these lengths, in tokens, behind one shared head."""
+    positions = [torch.arange(shared), *(torch.arange(shared, shared + n) for n in lengths)]
     half = torch.arange(0, shape.head_dim, 2).float() / shape.head_dim
-    angles = torch.outer(positions.float(), shape.rope_base**-half)[:, None, :]
+    angles = torch.outer(torch.cat(positions).float(), shape.rope_base**-half)[:, None, :]
     group = shape.heads // shape.kv_heads
-    masks = {
-        n: torch.full((n, n), -torch.inf, dtype=dtype).triu(1).repeat(group, 1) for n in {*lengths}
-    }
-    return Layout(lengths, angles.cos().to(dtype), angles.sin().to(dtype), masks)
+
+    def mask(rows: int, before: int) -> Tensor:
+        """(group·rows, before + rows), -inf where a key lies after its query."""
+        hidden = torch.full((rows, before + rows), -torch.inf, dtype=dtype)
+        return hidden.triu(before + 1).repeat(group, 1)
+
+    masks = {n: mask(n, shared) for n in {*lengths}}
+    if shared:
+        masks[-shared] = mask(shared, 0)
+    return Layout(shared, lengths, angles.cos().to(dtype), angles.sin().to(dtype), masks)
 
 
 def attend(qkv: Tensor, layout: Layout, shape: Shape) -> Tensor:
-    """Causal attention within each row; (T, hidden + 2·kv width) → (T, hidden). Plain products:
-    torch's fused CPU kernel needs 3.5 times as long for these short rows."""
+    """Causal attention of each row to the shared head and itself; (T, hidden + 2·kv width) →
+    (T, hidden). Plain products: torch's fused CPU kernel needs 3.5 times as long for these short
+    rows."""
     wide = shape.hidden + shape.kv_heads * shape.head_dim
     turned = qkv[:, :wide].unflatten(1, (-1, shape.head_dim))
     left, right = turned.chunk(2, dim=-1)
@@ -156,13 +165,23 @@ def attend(qkv: Tensor, layout: Layout, shape: Shape) -> Tensor:
     turned = torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1)
     q, k = turned.split((shape.heads, shape.kv_heads), dim=1)
     v = qkv[:, wide:].unflatten(1, (-1, shape.head_dim))
-    lengths, outs = layout.lengths, []
-    for q_row, k_row, v_row in zip(*(part.split(lengths) for part in (q, k, v)), strict=True):
-        size = len(q_row)
+
+    def one(q_row: Tensor, k_row: Tensor, v_row: Tensor, mask: Tensor) -> Tensor:
         # Heads that share a key lie one below the other: (kv_heads, group·L, head_dim).
         queries = q_row.transpose(0, 1).reshape(shape.kv_heads, -1, shape.head_dim)
-        mask = layout.masks[size].expand(shape.kv_heads, -1, -1)
+        mask = mask.expand(shape.kv_heads, -1, -1)
         scores = torch.baddbmm(mask, queries, k_row.permute(1, 2, 0), alpha=shape.head_dim**-0.5)
         mixed = scores.softmax(dim=-1) @ v_row.transpose(0, 1)
-        outs.append(mixed.view(shape.heads, size, shape.head_dim).transpose(0, 1))
+        return mixed.view(shape.heads, len(q_row), shape.head_dim).transpose(0, 1)
+
+    (q_head, *qs), (k_head, *ks), (v_head, *vs) = (
+        part.split([layout.shared, *layout.lengths]) for part in (q, k, v)
+    )
+    if not layout.shared:
+        rows = [one(*row, layout.masks[len(row[0])]) for row in zip(qs, ks, vs, strict=True)]
+        return torch.cat(rows).flatten(1)
+    outs = [one(q_head, k_head, v_head, layout.masks[-layout.shared])]
+    for q_row, k_row, v_row in zip(qs, ks, vs, strict=True):
+        keys, values = torch.cat((k_head, k_row)), torch.cat((v_head, v_row))
+        outs.append(one(q_row, keys, values, layout.masks[len(q_row)]))
     return torch.cat(outs).flatten(1)

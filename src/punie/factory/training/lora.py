@@ -3,8 +3,8 @@
 Frozen weight and update are merged once per optimizer step (W + scale·B·A), so the forward pass
 costs what the plain model costs; the backward pass takes the gradients of A and B straight from
 the layer's input and output gradient and never forms the gradient of W. q, k, v and gate, up
-share one product each. Rows of a batch lie end to end without padding; attention runs per row.
-Logits exist only at answer positions.
+share one product each. Rows of a batch lie end to end without padding, their common beginning
+only once; attention runs per row. Logits exist only at answer positions.
 
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
 import torch.nn.functional as F
@@ -36,28 +37,42 @@ GROUPS = (("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn_up
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows laid end to end. `answers` are the positions whose next token is trained, `targets`
-    those tokens; `lengths` sums to len(ids)."""
+    """Rows laid end to end behind the tokens that all of them begin with. `answers` are the
+    positions whose next token is trained, `targets` those tokens; `shared` + `lengths` sum to
+    len(ids)."""
 
     ids: Tensor
+    shared: int
     lengths: list[int]
     answers: Tensor
     targets: Tensor
 
 
 def pack(rows: Sequence[tuple[Sequence[int], Sequence[bool]]]) -> Batch:
-    """Lay rows of (token ids, trained marks) end to end."""
-    ids: list[int] = []
+    """Lay rows of (token ids, trained marks) end to end. What all of them begin with (the system
+    turn) is worked on once."""
+    shared = _shared(rows)
+    ids = list(rows[0][0][:shared])
     answers: list[int] = []
     targets: list[int] = []
     for tokens, trained in rows:
+        start = len(ids) - shared
         for place in range(1, len(tokens)):
             if trained[place]:
-                answers.append(len(ids) + place - 1)
+                answers.append(start + place - 1)
                 targets.append(tokens[place])
-        ids += tokens
-    lengths = [len(tokens) for tokens, _ in rows]
-    return Batch(torch.tensor(ids), lengths, torch.tensor(answers), torch.tensor(targets))
+        ids += tokens[shared:]
+    lengths = [len(tokens) - shared for tokens, _ in rows]
+    return Batch(torch.tensor(ids), shared, lengths, torch.tensor(answers), torch.tensor(targets))
+
+
+def _shared(rows: Sequence[tuple[Sequence[int], Sequence[bool]]]) -> int:
+    """Tokens that all rows begin with, short of the first that predicts a trained one."""
+    if len(rows) < 2:
+        return 0
+    ends = zip(*(end([list(tokens) for tokens, _ in rows]) for end in (min, max)), strict=False)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], ends))
+    return max(0, min(same, *(list(trained).index(True) - 1 for _, trained in rows)))
 
 
 class LoraLlama:
@@ -184,7 +199,7 @@ class LoraLlama:
     def states(self, batch: Batch) -> Tensor:
         """Hidden states after the last block, before the final norm; shape (T, hidden)."""
         shape = self.shape
-        layout = layout_of(batch.lengths, shape, self.dtype)
+        layout = layout_of(batch.shared, batch.lengths, shape, self.dtype)
         hidden: Tensor = Embed.apply(batch.ids, self.embedding, self.trained, self.parameters[-1])
         groups = self._groups()
         for block, (before, after) in enumerate(self.norms):
