@@ -133,7 +133,7 @@ class Trainer:
 
     def share(self) -> float:
         """How much of the run is over, 0 to 1, by steps or by the clock, whichever is ahead: the
-        schedule follows it, so that the decay ends inside a budget of minutes."""
+        schedule follows it, so that warm-up and decay both lie inside a budget of minutes."""
         done = self.step / len(self.steps)
         budget = 60 * (self.options.max_minutes or math.inf)
         return min(max(done, self.seconds / budget), 1.0)
@@ -141,8 +141,8 @@ class Trainer:
     def _step(self, share: float) -> dict[str, Any]:
         """One optimizer step: gradients of all micro-batches, clipping, AdamW, merging."""
         options = self.options
-        warm = max(1, math.ceil(options.warmup * len(self.steps)))
-        rate = options.learning_rate * min(1.0, (self.step + 1) / warm)
+        risen = (share + 1 / len(self.steps)) / max(options.warmup, 1e-9)
+        rate = options.learning_rate * min(1.0, risen)
         rate *= 0.5 * (1 + math.cos(math.pi * share))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
