@@ -29,6 +29,7 @@ def parts(tmp_path: Path) -> tuple[Path, Path, Path]:
         "name": "tiny-punie",
         "dialect": "compact",
         "tools_hash": "abc",
+        "literals": ["failed", "not staged"],
         "sha256": sha256_of(folder / "adapter.gguf"),
         "base_sha256": sha256_of(base),
     }
@@ -52,6 +53,7 @@ def test_fused_once_then_only_looked_up(parts: tuple[Path, Path, Path]) -> None:
     assert seen == sorted(seen)
     assert seen[-1] == 100
     assert (model.name, model.dialect, model.tools_hash) == ("tiny-punie", "compact", "abc")
+    assert model.literals == ("failed", "not staged")
     assert model.sha256 == sha256_of(model.path)
     parts[1].unlink()  # the base is not needed any more
     assert get(parts) == model

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from punie.engine import Generation
+from punie.engine.copying import Copying
 from punie.errors import ContextError, EngineError, ModelUnavailable
 from punie.prompt import Dialect, Message, Piece, render
 
@@ -66,10 +67,14 @@ class LlamaEngine:
         sha256: str = "",
         context: int = 4096,
         threads: int = 0,
+        literals: Iterable[str] | None = None,
     ) -> None:
         """Load the model (a few tenths of a second: the weights are mapped, not read). `context`
-        is in tokens; `threads` 0 = by the cores. Raises ModelUnavailable if it cannot be loaded."""
+        is in tokens; `threads` 0 = by the cores; `literals` are the only strings that a program
+        may hold beside words of the conversation (`Copying`), None = any. Raises
+        ModelUnavailable if it cannot be loaded."""
         self.name, self.sha256 = name or path.stem, sha256
+        self._literals = None if literals is None else tuple(literals)
         self.dialect, self.context = dialect, context
         self._llama = library = _library()
         if not path.is_file():
@@ -132,7 +137,10 @@ class LlamaEngine:
         cancelled = threading.Event()
         async with self._lock:
             turns = self._turns(messages)
-            job = asyncio.to_thread(self._run, turns, max_tokens, temperature, seed, cancelled)
+            may_stand = self._guide(messages)
+            job = asyncio.to_thread(
+                self._run, turns, max_tokens, temperature, seed, cancelled, may_stand
+            )
             work = asyncio.create_task(job)
             try:
                 text, count, finished = await asyncio.shield(work)
@@ -169,6 +177,7 @@ class LlamaEngine:
         temperature: float,
         seed: int,
         cancelled: threading.Event,
+        may_stand: Callable[[bytes], bool],
     ) -> tuple[str, int, bool]:
         """(reply, its tokens, whether it ended by itself)."""
         random = np.random.default_rng(seed)
@@ -176,7 +185,7 @@ class LlamaEngine:
         room = min(max_tokens, self.context - len(self._past))
         reply, count = bytearray(), 0
         while count < room and not cancelled.is_set():
-            token = self._choose(temperature, random)
+            token = self._choose(temperature, random, reply, may_stand)
             if token in self._stop_ids or self._llama.llama_vocab_is_eog(self._vocab, token):
                 return reply.decode("utf-8", "replace"), count, True
             reply += self._bytes_of(token)
@@ -218,12 +227,37 @@ class LlamaEngine:
             raise EngineError(f"llama.cpp failed with status {status}: {'; '.join(_errors)}")
         self._past += ids
 
-    def _choose(self, temperature: float, random: np.random.Generator) -> int:
-        """The next token: the likeliest, or drawn at `temperature` (Gumbel's trick)."""
-        logits = self.logits()
-        if temperature <= 0:
-            return int(logits.argmax())
-        return int((logits / temperature + random.gumbel(size=self._vocab_size)).argmax())
+    def _guide(self, messages: Sequence[Message]) -> Callable[[bytes], bool]:
+        """Whether an unfinished reply to `messages` may go on as it is."""
+        if self._literals is None:
+            return lambda reply: True
+        copying, opener = Copying(messages, self._literals), self.dialect.code_open.encode()
+
+        def may_stand(reply: bytes) -> bool:
+            _, marker, code = reply.partition(opener)
+            return not marker or copying.allows(code)
+
+        return may_stand
+
+    def _choose(
+        self,
+        temperature: float,
+        random: np.random.Generator,
+        reply: bytearray,
+        may_stand: Callable[[bytes], bool],
+    ) -> int:
+        """The next token: the likeliest that may stand, or drawn at `temperature` (Gumbel's
+        trick)."""
+        scores: npt.NDArray[np.floating[Any]] = self.logits()
+        if temperature > 0:
+            scores = scores / temperature + random.gumbel(size=self._vocab_size)
+        first = int(scores.argmax())
+        if may_stand(bytes(reply) + self._bytes_of(first)):
+            return first
+        for token in np.argsort(-scores):  # up to a second: rare with a tuned model
+            if may_stand(bytes(reply) + self._bytes_of(int(token))):
+                return int(token)
+        return first
 
     def logits(self) -> npt.NDArray[np.float32]:
         """Logits (vocab,) after the last token fed; a view that the next token overwrites."""

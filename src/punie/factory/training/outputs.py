@@ -13,6 +13,7 @@ import torch
 from punie.errors import UsageError
 from punie.factory.training.lora import GROUPS
 from punie.factory.training.options import TrainOptions
+from punie.factory.training.rows import fixed_literals
 from punie.models import sha256_of
 from punie.models.adapter import SIZE_LIMIT, read_adapter, write_adapter
 
@@ -136,6 +137,7 @@ def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> Non
         "sha256": sha256_of(out / "adapter.gguf"),
         "base_sha256": mark["inputs"]["base"],
         "tools_hash": options.tools_hash,
+        "literals": fixed_literals(options.data),
         "training": summary | {"data_sha256": mark["inputs"]["data"]},
     }
     write_json(out / "adapter.json", card)

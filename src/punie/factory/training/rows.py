@@ -12,9 +12,10 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor
 
+from punie.engine.copying import Copying, literals
 from punie.errors import UsageError
 from punie.factory.training.base import TrainingTokenizer
-from punie.prompt import Dialect, Piece, render
+from punie.prompt import Dialect, Message, Piece, render
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,20 @@ def read_rows(path: Path, tokenizer: TrainingTokenizer, dialect: Dialect, longes
         reasons = "\n".join(wrong[:20]) or "  no row is usable"
         raise UsageError(f"{path} cannot be trained on ({len(wrong)} bad rows):\n{reasons}")
     return Rows(rows, too_long, without_answer)
+
+
+def fixed_literals(path: Path) -> list[str]:
+    """The plain string literals that trained programs hold and no one said before them, sorted:
+    what a reply may hold beside words of its conversation (`punie.engine.copying`)."""
+    found: set[bytes] = set()
+    for line in path.read_text("utf-8").split("\n"):
+        messages: list[Message] = json.loads(line)["messages"] if line.strip() else []
+        for place, message in enumerate(messages):
+            if "code" in message and not message.get("wrong"):
+                copying = Copying(messages[:place], ())
+                values = [literal.value for literal in literals(message["code"].encode())]
+                found.update(value for value in values if not copying.said(value))
+    return sorted(value.decode() for value in found)
 
 
 def steps_of(lengths: Sequence[int], tokens: int, epochs: int, seed: int) -> list[list[int]]:

@@ -1,0 +1,100 @@
+"""Copying, not recalling: which string literals a program may hold.
+
+A tuned model writes two kinds of plain string literal: words of the conversation (a path, a name, a
+text to search) and the few fixed words that its training programs used ("modified", "failed").
+`Copying` tells whether a reply that is still being written can end with only such literals, so
+that a small model never half-remembers a name from its training. Which tool is called with which
+words stays the model's choice; f-strings are not looked into.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from punie.prompt import Message
+
+
+class Literal(NamedTuple):
+    """A plain string literal of a program."""
+
+    value: bytes
+    """Its value in UTF-8: a token may end inside a character."""
+    closed: bool
+    """Whether its closing quote is there."""
+    escaping: bool = False
+    """Whether it ends, so far, with the backslash of an escape."""
+
+
+_ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"\\": b"\\", b"'": b"'", b'"': b'"'}
+_TOKEN = re.compile(rb"""#[^\n]*|(?P<prefix>\b[A-Za-z]{1,2})?(?P<quote>"{3}|'{3}|["'])""")
+_WORDY = frozenset(b"_0123456789") | {*range(65, 91), *range(97, 123), *range(128, 256)}
+
+
+def literals(code: bytes) -> list[Literal]:
+    """The plain string literals of a program that may still be unfinished, in order."""
+    found: list[Literal] = []
+    place = 0
+    while token := _TOKEN.search(code, place):
+        place = token.end()
+        if not (quote := token["quote"]):
+            continue
+        prefix = (token["prefix"] or b"").lower()
+        value = bytearray()
+        closed = escaping = False
+        while place < len(code) and not closed:
+            if code.startswith(quote, place):
+                place, closed = place + len(quote), True
+            elif code[place : place + 1] == b"\\" and b"r" not in prefix:
+                following = code[place + 1 : place + 2]
+                escaping = not following
+                value += b"" if escaping else _ESCAPES.get(following, b"\\" + following)
+                place += 2
+            else:
+                value.append(code[place])
+                place += 1
+        if b"f" not in prefix:
+            found.append(Literal(bytes(value), closed, escaping))
+    return found
+
+
+class Copying:
+    """What the program of one reply may hold: words of `messages`, and the literals `known`."""
+
+    def __init__(self, messages: Sequence[Message], known: Iterable[str]) -> None:
+        said = [m["content"] for m in messages if m["role"] in ("user", "tool")]
+        self._said = "\n".join(said).encode("utf-8", "replace")
+        self._known = [value.encode() for value in known]
+
+    def allows(self, code: bytes) -> bool:
+        """Whether every literal of the unfinished program is, or can become, an allowed one."""
+        return all(self._allowed(literal) for literal in literals(code))
+
+    def _allowed(self, literal: Literal) -> bool:
+        value = literal.value
+        if literal.closed:
+            return value in self._known or self.said(value)
+        values = [value + end for end in _ESCAPES.values()] if literal.escaping else [value]
+        return any(
+            self.said(v, whole=False) or any(k.startswith(v) for k in self._known) for v in values
+        )
+
+    def said(self, value: bytes, *, whole: bool = True) -> bool:
+        """Whether whole words of the conversation are, or (not `whole`) begin with, `value`."""
+        if not value:
+            return not whole
+        start = self._said.find(value)
+        while start >= 0:
+            if self._between_words(start) and (
+                not whole or self._between_words(start + len(value))
+            ):
+                return True
+            start = self._said.find(value, start + 1)
+        return False
+
+    def _between_words(self, place: int) -> bool:
+        """Whether `place` is no place inside a word."""
+        if place in (0, len(self._said)):
+            return True
+        return not (self._said[place - 1] in _WORDY and self._said[place] in _WORDY)
