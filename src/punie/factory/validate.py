@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -13,8 +14,7 @@ from typing import Any
 
 from punie.agent import Agent
 from punie.factory import corpus
-from punie.factory.corpus.sdist import cache_dir
-from punie.factory.suite import AsReference, Judge, Suite, Verdict, wilson
+from punie.factory.suite import AsReference, Case, Judge, Suite, Verdict, wilson
 from punie.lsp import Server
 from punie.models.spec import Model
 from punie.sandbox import Sandbox
@@ -92,35 +92,43 @@ async def run(
     progress: Callable[[str], None] = lambda text: None,
     folder: Path | None = None,
 ) -> Report:
-    """Ask and grade every case. Workspaces are built afresh in `folder` (default: user's cache).
+    """Ask and grade every case. Workspaces are built afresh in `folder` (default: a temporary
+    one, so that runs do not meet).
 
     Raises `CorpusError` when a workspace cannot be had, `UsageError` for a broken case.
     """
     start = time.perf_counter()
-    out = folder or cache_dir().parent / "workspaces"
-    verdicts: list[Verdict] = []
     settings = settings.model_copy(update={"yes": False, "read_only": False})
-    for name in suite.workspaces:
-        progress(f"building the workspace {name}")
-        root = corpus.build(name, out)
-        workspace = Workspace(root)
-        server = Server(workspace, settings)
-        approver = AsReference()
-        context = Context(workspace, settings, server, approver, trusted=True)
-        sandbox = Sandbox(load_tools().values(), settings)
-        async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(server.close)
-            await stack.enter_async_context(sandbox)
-            agent = Agent(
-                model.engine, sandbox, context, dialect=model.dialect, profile=model.profile
-            )
-            judge = Judge(sandbox, replace(context, approver=Allow()))
-            for case in (c for c in suite.cases if c.workspace == name):
-                await approver.learn(case, sandbox, context)
-                verdicts.append(await judge.grade(case, await agent.ask(case.query)))
+    verdicts: list[Verdict] = []
+    with tempfile.TemporaryDirectory(prefix="punie-suite-") as temporary:
+        for name in suite.workspaces:
+            progress(f"building the workspace {name}")
+            root = corpus.build(name, folder or Path(temporary))
+            cases = [case for case in suite.cases if case.workspace == name]
+            async for verdict in _graded(cases, root, model, settings):
+                verdicts.append(verdict)
                 progress(f"{len(verdicts)} of {len(suite.cases)} cases")
     order = {case.id: number for number, case in enumerate(suite.cases)}
     verdicts.sort(key=lambda v: order[v.case.id])
     described = {"name": model.engine.name, "engine": model.engine.kind}
     described["sha256"] = model.engine.sha256
     return Report(suite, described, verdicts, time.perf_counter() - start)
+
+
+async def _graded(
+    cases: Sequence[Case], root: Path, model: Model, settings: Settings
+) -> AsyncIterator[Verdict]:
+    """The verdicts on the cases of one workspace, in order."""
+    workspace = Workspace(root)
+    server = Server(workspace, settings)
+    approver = AsReference()
+    context = Context(workspace, settings, server, approver, trusted=True)
+    sandbox = Sandbox(load_tools().values(), settings)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(server.close)
+        await stack.enter_async_context(sandbox)
+        agent = Agent(model.engine, sandbox, context, dialect=model.dialect, profile=model.profile)
+        judge = Judge(sandbox, replace(context, approver=Allow()))
+        for case in cases:
+            await approver.learn(case, sandbox, context)
+            yield await judge.grade(case, await agent.ask(case.query))
