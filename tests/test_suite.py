@@ -13,7 +13,7 @@ from punie import demo
 from punie.agent import Agent
 from punie.engine.scripted import ScriptedEngine
 from punie.errors import UsageError
-from punie.factory.suite import FOLDER, Case, Judge, Verdict, holds, load_suite, wilson
+from punie.factory.suite import FOLDER, Case, Judge, Verdict, holds, load_suite, unmet, wilson
 from punie.lsp import Server
 from punie.sandbox import Sandbox
 from punie.settings import Settings
@@ -82,6 +82,32 @@ def test_a_right_answer_passes(shop: Path) -> None:
 )
 def test_every_kind_of_fault_is_found(shop: Path, code: str, fault: str) -> None:
     assert any(found.startswith(fault) for found in grade(shop, CASE, program(code)).faults)
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        (AUTHORS, None),
+        (AUTHORS.replace("count=2", "count=3"), "fact 'Grace Hopper' is wrong"),
+        (AUTHORS.replace("count=2", "count=1"), "fact 'Ada Lovelace' is missing"),
+        ("for c in git_log(count=2).commits:\n    print(c.email)", "GitCommit.author was not read"),
+        (AUTHORS + "\nrun_command('true')", "run_command is forbidden"),
+        ("print(git_log(count='2'))", "error: "),
+    ],
+)
+def test_a_suite_is_checked_by_its_references(shop: Path, code: str, problem: str | None) -> None:
+    async def run() -> list[str]:
+        settings = Settings(yes=True)
+        workspace = Workspace(shop)
+        server = Server(workspace, settings)
+        context = Context(workspace, settings, server, Allow(), trusted=True)
+        async with Sandbox(load_tools().values(), settings) as sandbox:
+            outcome = await sandbox.run(code, context)
+        await server.close()
+        return unmet(CASE, outcome)
+
+    found = asyncio.run(run())
+    assert (found == []) if problem is None else any(problem in fault for fault in found)
 
 
 def test_a_tool_for_a_concept_fails_and_words_for_a_fact_fail(shop: Path) -> None:

@@ -26,12 +26,17 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write every case with its answer and faults to this file.",
 )
-def command(suite: str, model: str | None, as_json: bool, transcripts: Path | None) -> None:
+@click.option("--check", is_flag=True, help="Run the suite's own reference programs instead.")
+def command(
+    suite: str, model: str | None, as_json: bool, transcripts: Path | None, check: bool
+) -> None:
     """Grade a model on SUITE (a name or a TOML file; default: the frozen forty)."""
     from punie import settings
     from punie.factory.suite import load_suite
 
     loaded = load_suite(suite)
+    if check:
+        raise click.exceptions.Exit(asyncio.run(_check(loaded, settings.load(None))))
     report = asyncio.run(_run(loaded, settings.load(None, model=model)))
     if transcripts:
         transcripts.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +59,18 @@ async def _run(suite: Suite, settings: Settings) -> Report:
             return await validate.run(suite, model, settings, progress.now)
         finally:
             await model.engine.close()
+
+
+async def _check(suite: Suite, settings: Settings) -> int:
+    """Print what does not hold in the suite itself; 1 if anything."""
+    from punie.factory import validate
+    from punie.terminal import Progress
+
+    with Progress() as progress:
+        problems = await validate.check(suite, settings, progress.now)
+    tool = sum(case.kind == "tool" for case in suite.cases)
+    click.echo("\n".join(problems) or f"{tool} tool cases: every reference gives its answer")
+    return 1 if problems else 0
 
 
 def _show(report: Report) -> None:

@@ -177,6 +177,17 @@ class Judge:
         return nearest or []
 
 
+def unmet(case: Case, outcome: Outcome) -> list[str]:
+    """What a reference program of the case fails to show: a case that it does not pass is wrong."""
+    text = "\n".join([outcome.stdout, *outcome.unread])
+    read = {name for call in outcome.calls for name in call.fields}
+    faults = [f"error: {outcome.error}"] if outcome.error else []
+    faults += [f"fact {f!r} is missing" for f in case.expect if not holds(text, f)]
+    faults += [f"fact {f!r} is wrong" for f in case.reject if holds(text, f)]
+    faults += [f"field {name} was not read" for name in case.fields if name not in read]
+    return faults + [f"{c.tool} is forbidden" for c in outcome.calls if c.tool in case.forbid]
+
+
 def _lacking(outcome: Outcome, calls: Sequence[Call], results: Sequence[Result]) -> list[str]:
     faults = []
     for wanted, right in zip(outcome.calls, outcome.results, strict=True):

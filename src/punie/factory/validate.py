@@ -14,7 +14,7 @@ from typing import Any
 
 from punie.agent import Agent
 from punie.factory import corpus
-from punie.factory.suite import AsReference, Case, Judge, Suite, Verdict, wilson
+from punie.factory.suite import AsReference, Case, Judge, Suite, Verdict, unmet, wilson
 from punie.lsp import Server
 from punie.models.spec import Model
 from punie.sandbox import Sandbox
@@ -113,6 +113,30 @@ async def run(
     described = {"name": model.engine.name, "engine": model.engine.kind}
     described["sha256"] = model.engine.sha256
     return Report(suite, described, verdicts, time.perf_counter() - start)
+
+
+async def check(
+    suite: Suite, settings: Settings, progress: Callable[[str], None] = lambda text: None
+) -> list[str]:
+    """Run every reference program of a suite: what does not hold, a line each."""
+    problems: list[str] = []
+    settings = settings.model_copy(update={"yes": True, "read_only": False})
+    with tempfile.TemporaryDirectory(prefix="punie-suite-") as temporary:
+        for name in suite.workspaces:
+            progress(f"running the references on {name}")
+            workspace = Workspace(corpus.build(name, Path(temporary)))
+            context = Context(
+                workspace, settings, Server(workspace, settings), Allow(), trusted=True
+            )
+            async with contextlib.AsyncExitStack() as stack:
+                stack.push_async_callback(context.language_server.close)
+                sandbox = await stack.enter_async_context(Sandbox(load_tools().values(), settings))
+                for case in (c for c in suite.cases if c.workspace == name):
+                    for number, reference in enumerate(case.references, 1):
+                        outcome = await sandbox.run(reference, context)
+                        lacking = unmet(case, outcome)
+                        problems += [f"{case.id}, reference {number}: {p}" for p in lacking]
+    return problems
 
 
 async def _graded(
