@@ -136,10 +136,10 @@ class Agent:
             outcome = await self.sandbox.run(code, self.context, self.progress)
             step.stdout, step.error = outcome.stdout, outcome.error
             step.calls, step.results = outcome.calls, outcome.results
-            shown = self._shown(outcome)
+            told = shown(outcome)
             answer.messages.append({"role": "assistant", "content": content, "code": code})
-            answer.messages.append({"role": "tool", "content": middle_cut(shown, most_shown)})
-            self._settle(answer, outcome, shown)
+            answer.messages.append({"role": "tool", "content": middle_cut(told, most_shown)})
+            self._settle(answer, outcome, told)
             repeated = any(s.code == code for s in answer.steps[:-1])
             done = outcome.error is None or _acted(outcome, self.sandbox)
             if outcome.refused or repeated or (self.profile == "tuned" and done):
@@ -177,23 +177,12 @@ class Agent:
         if answer.error:
             answer.ok, answer.exit_status = False, 1
 
-    def _settle(self, answer: Answer, outcome: Outcome, shown: str) -> None:
+    def _settle(self, answer: Answer, outcome: Outcome, told: str) -> None:
         """Make the program's outcome the answer, until a later step does better."""
-        answer.kind, answer.answer = "tool", shown
+        answer.kind, answer.answer = "tool", told
         answer.error = outcome.error or (outcome.unread[0] if outcome.unread else None)
         answer.ok = answer.error is None
         answer.exit_status = 0 if answer.ok else 3 if outcome.refused else 1
-
-    def _shown(self, outcome: Outcome) -> str:
-        """What a program's run tells: its output, failures it hid, else what it counted."""
-        text = outcome.stdout.rstrip("\n")
-        reasons = [outcome.error] if outcome.error else []
-        reasons += [reason for reason in outcome.unread if reason != outcome.error]
-        notes = [n for n in map(_cut_note, outcome.calls, outcome.results) if n]
-        if not text and not reasons:
-            described = map(describe, outcome.calls, outcome.results)
-            text = "\n".join(described) or "The program printed nothing and called no tool."
-        return "\n".join([text, *reasons, *notes] if text else [*reasons, *notes])
 
 
 def recent(history: Sequence[Message], most: int) -> list[Message]:
@@ -211,6 +200,18 @@ def recent(history: Sequence[Message], most: int) -> list[Message]:
             break
         kept = [*turn, *kept]
     return kept
+
+
+def shown(outcome: Outcome) -> str:
+    """What a program's run tells: its output, failures it hid, else what it counted."""
+    text = outcome.stdout.rstrip("\n")
+    reasons = [outcome.error] if outcome.error else []
+    reasons += [reason for reason in outcome.unread if reason != outcome.error]
+    notes = [n for n in map(_cut_note, outcome.calls, outcome.results) if n]
+    if not text and not reasons:
+        described = map(describe, outcome.calls, outcome.results)
+        text = "\n".join(described) or "The program printed nothing and called no tool."
+    return "\n".join([text, *reasons, *notes] if text else [*reasons, *notes])
 
 
 def describe(call: Call, result: Result) -> str:
