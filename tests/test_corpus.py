@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from punie.factory.corpus import Source, build, load_recipe, main
+from punie.factory.corpus import Source, build, load_recipe
+from punie.factory.corpus.__main__ import main
 from punie.factory.corpus.gitrun import git
 from punie.factory.corpus.sdist import CorpusError, fetch, unpack
 
