@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from punie import demo
+from punie.engine.copying import literals
 from punie.errors import UsageError
 from punie.factory import generate
 from punie.factory.examples import wording
@@ -39,7 +40,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data")
-    options = GenerateOptions(examples=EACH, direct=1.0, repairs=0.5, empty=1.0)
+    options = GenerateOptions(examples=EACH, direct=1.0, repairs=0.5, unknown=0.3, empty=1.0)
     generate.run(options, corpus, ["shop"], out, workers=1, progress=lambda text: None)
     return out
 
@@ -81,6 +82,24 @@ def test_a_repair_shows_the_wrong_program_and_does_not_train_it(made: Path) -> N
         assert row["messages"][3]["role"] == "tool"  # type: ignore[index]
         trained = "".join(p.text for p in render(row["messages"], COMPACT) if p.trained)  # type: ignore[arg-type]
         assert wrong["code"] not in trained
+
+
+def test_repairs_are_of_slips_and_of_misread_words(made: Path) -> None:
+    told = [str(r["messages"][3]["content"]) for r in rows(made) if r["kind"] == "repair"]  # type: ignore[index]
+    assert any("unresolved-attribute" in text for text in told)
+    assert any("no symbol" in text for text in told)
+
+
+def test_a_name_that_does_not_exist_ends_with_the_failed_program(made: Path) -> None:
+    unknown = [r for r in rows(made) if r["kind"] == "unknown"]
+    assert unknown
+    for row in unknown:
+        asked, program, told, end = row["messages"][1:]  # type: ignore[index]
+        assert any(
+            value.decode() in asked["content"] for value, *_ in literals(program["code"].encode())
+        )
+        assert "no symbol" in told["content"] or "no file" in told["content"], told
+        assert "code" not in end
 
 
 def test_a_wrong_result_is_found_by_the_second_way(corpus: Path) -> None:

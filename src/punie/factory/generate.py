@@ -51,7 +51,9 @@ class GenerateOptions:
     direct: float = 2.0
     """Wordings used of each direct question, on average."""
     repairs: float = 0.04
-    """Share of programs that also give a repair: wrong program, diagnostic, right program."""
+    """Share of programs that also give a repair: wrong program, what it told, right program."""
+    unknown: float = 0.0
+    """Share of programs that also give a question about a misspelt name, and how it ends."""
     validation: float = 0.04
     """Share of intents' phrasings held out for the loss on validation data."""
     empty: float = 0.25
@@ -193,13 +195,36 @@ async def _examples(
             row["tools"] = sorted({c.tool for c in outcome.calls})
             row["fields"] = sorted({f for c in outcome.calls for f in c.fields})
             rows.append(row)
+            facts = {"tools": row["tools"], "fields": row["fields"]}
             if not draft.held_out and rng.random() < options.repairs:
-                repaired = await repairs.make(code, workshop, rng)
+                repaired = await repairs.make(code, asked, workshop, rng)
                 if repaired:
                     again = _row(draft, root.name, asked, code) | {"kind": "repair"}
                     again["messages"][2:2] = repaired
-                    rows.append(again | {"tools": row["tools"], "fields": row["fields"]})
+                    rows.append(again | facts)
+            if not draft.held_out and rng.random() < options.unknown:
+                rows += await _unknown(draft, values, workshop, rng, facts)
     return rows, rejects
+
+
+async def _unknown(
+    draft: Draft,
+    values: dict[str, Any],
+    workshop: Workshop,
+    rng: random.Random,
+    facts: dict[str, list[str]],
+) -> list[dict[str, Any]]:
+    """The draft asked about a name that does not exist: a row, or none."""
+    wrong = repairs.misspelt(values, draft.intent.slots, rng)
+    if not wrong:
+        return []
+    code = wording.program(draft.intent, wrong)
+    ending = await repairs.unanswerable(code, workshop)
+    if not ending:
+        return []
+    row = _row(draft, workshop.root.name, wording.question(draft.phrasing, wrong, rng), code)
+    row["messages"] += ending
+    return [row | facts | {"kind": "unknown"}]
 
 
 def _fill(intent: Intent, inventory: Inventory, rng: random.Random) -> dict[str, Any]:
@@ -241,7 +266,7 @@ def _balanced(
         intent, wanted = row["intent"], options.wanted(row["intent"], row["group"])
         asked = row["messages"][1]["content"].lower()
         code = row["messages"][-1].get("code", "")
-        if row["kind"] == "repair":
+        if row["kind"] != "tool":
             kept.append(row)
         elif asked in programs:
             rejects["same question twice"] += 1

@@ -1,16 +1,32 @@
-"""Repairs: a program with a slip that models make, the sandbox's real diagnostic, the right one."""
+"""Repairs: a program that went wrong as models go wrong, what its run told, and what is right then.
+
+Three kinds: a field or parameter that does not exist (the type check tells), a word of the
+question taken for the thing it asks about (the tool tells), and a question about a name that does
+not exist, where the first program was right and nothing can be repaired.
+"""
 
 from __future__ import annotations
 
 import random
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from punie.agent import shown
+from punie.engine.copying import literals
+from punie.factory.examples import wording
 from punie.prompt import Message
+from punie.tool import Effect, load_tools
 
 if TYPE_CHECKING:
     from punie.factory.examples.workshop import Workshop
 
+NOT_THERE = "That is not there."
+"""What the model says when a program failed for a good reason. The failed program stays the
+answer, so these words are never shown."""
+MISREAD = 0.6
+"""Share of repairs whose slip is a wrong word, where there is one."""
+MISTAKABLE = ("symbol", "function", "method", "class_", "top_symbol", "documented", "python_file")
+"""Kinds of slot whose value may be misspelt."""
 FIELD = re.compile(r"\.([a-z]+_?[a-z]*)\b(?!\()")
 SLIPS = {
     "commits": "entries",
@@ -42,21 +58,28 @@ SLIPS = {
 """Field → a wrong name that models guess."""
 
 
-async def make(code: str, workshop: Workshop, rng: random.Random) -> list[Message]:
-    """The turns of a failed first try: the wrong program and its diagnostic; [] if none fails.
+async def make(code: str, asked: str, workshop: Workshop, rng: random.Random) -> list[Message]:
+    """The turns of a failed first try: the wrong program and what it told; [] if none fails.
 
     The wrong turn is marked `wrong`, so that it is never trained.
     """
-    wrong = _slip(code, rng)
-    if wrong == code:
-        return []
-    outcome = await workshop.sandbox.run(wrong, workshop.context)
-    if outcome.error is None:
+    wrong = _misread(code, asked, rng) if rng.random() < MISREAD else code
+    told = await _failure(wrong, workshop) if wrong != code else ""
+    if not told:
+        wrong = _slip(code, rng)
+        told = await _failure(wrong, workshop) if wrong != code else ""
+    if not told:
         return []
     return [
         {"role": "assistant", "content": "", "code": wrong, "wrong": True},
-        {"role": "tool", "content": outcome.error},
+        {"role": "tool", "content": told},
     ]
+
+
+async def _failure(code: str, workshop: Workshop) -> str:
+    """What the agent tells the model about a program that failed; "" when it did not."""
+    outcome = await workshop.sandbox.run(code, workshop.context)
+    return shown(outcome) if outcome.error or outcome.unread else ""
 
 
 def _slip(code: str, rng: random.Random) -> str:
@@ -71,3 +94,37 @@ def _slip(code: str, rng: random.Random) -> str:
         return code.replace("count=", rng.choice(["n=", "limit=", "max_count="]), 1)
     call = re.search(r"(\w+)\.(\w+) in", code) or re.search(r"\.([a-z]+)$", code)
     return code.replace(".commits", '["commits"]', 1) if ".commits" in code and call else code
+
+
+def _misread(code: str, asked: str, rng: random.Random) -> str:
+    """The program with another word of the question in place of the one that it copies."""
+    if any(
+        t.effect in (Effect.WRITE, Effect.RUN) and t.name in code for t in load_tools().values()
+    ):
+        return code
+    copied = [v for v, *_ in literals(code.encode()) if v.decode() in asked]
+    words = {word.strip("`'\"?.,:;!()") for word in asked.split()}
+    others = sorted(w for w in words if len(w) > 2 and w.encode() not in copied)
+    if not copied or not others:
+        return code
+    return code.replace(wording.literal(copied[0].decode()), wording.literal(rng.choice(others)), 1)
+
+
+def misspelt(values: dict[str, Any], kinds: dict[str, str], rng: random.Random) -> dict[str, Any]:
+    """The slots' values with a slip in one name, or {} where there is none to misspell."""
+    for slot, kind in kinds.items():
+        name = values[slot]
+        letters = [m.start() for m in re.finditer(r"[a-z](?=[a-z])", str(name))]
+        if kind in MISTAKABLE and len(letters) > 3:
+            at = rng.choice(letters[1:])
+            slip = rng.choice([name[at + 1] + name[at], name[at], name[at] * 2 + name[at + 1]])
+            return values | {slot: name[:at] + slip + name[at + 2 :]}
+    return {}
+
+
+async def unanswerable(code: str, workshop: Workshop) -> list[Message]:
+    """The turns after a program that rests on a misspelt name; [] if it does not fail."""
+    told = await _failure(code, workshop)
+    if not told:
+        return []
+    return [{"role": "tool", "content": told}, {"role": "assistant", "content": NOT_THERE}]
