@@ -21,7 +21,7 @@ _RECIPES = Path(__file__).parents[2] / "recipes", Path(__file__).parents[4] / "r
 RECIPE = next((f for f in _RECIPES if f.is_dir()), _RECIPES[-1]) / "corpus.toml"
 """The corpus recipe, of the installed package or of a checkout."""
 
-SPLITS = ("train", "dev", "suite")
+SPLITS = ("train", "dev", "suite", "test")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Source:
     sha256: str
     """Hash of the sdist, hexadecimal."""
     split: str
-    """`train`, `dev` or `suite`: no workspace serves two."""
+    """One of `SPLITS`: no workspace serves two."""
     seed: int
     """Everything that is drawn is drawn from the name and this number."""
     state: str = "mixed"
