@@ -155,10 +155,17 @@ def test_a_program_that_does_nothing_is_described_too(shop: Path) -> None:
 
 
 def test_a_failure_that_the_program_did_not_look_at_is_told(shop: Path) -> None:
-    answer = ask(shop, [program(MISSING)])
+    answer = ask(shop, [program(MISSING), "That is not there."])
     assert verdict(answer) == ("tool", False, NO_FILE, 1)
     assert answer.answer == f"0\n{NO_FILE}"
-    assert len(answer.steps) == 1
+
+
+def test_a_failure_that_the_program_did_not_look_at_is_repaired(shop: Path) -> None:
+    engine = ScriptedEngine([program(MISSING), program(COUNT)])
+    (answer,) = converse(shop, engine, "how many?")
+    assert answer.ok
+    assert [step.code for step in answer.steps] == [MISSING, COUNT]
+    assert engine.asked[1][-1] == {"role": "tool", "content": f"0\n{NO_FILE}"}
 
 
 def test_a_failure_that_the_program_tells_is_an_answer(shop: Path) -> None:
@@ -368,7 +375,7 @@ def test_a_question_comes_back_as_it_was(shop: Path, query: str) -> None:
 
 
 def test_trajectories_are_stored_for_their_owner_and_read_back(shop: Path, tmp_path: Path) -> None:
-    engine = ScriptedEngine([program(BAD), program(COUNT), program(MISSING)])
+    engine = ScriptedEngine([program(BAD), program(COUNT), program(MISSING), "Not there."])
     good, bad = converse(shop, engine, "how ä many?", "how long?")
     store = Store(tmp_path / "data" / "traces.sqlite")
     assert [store.add(good, shop), store.add(bad, shop)] == [1, 2]

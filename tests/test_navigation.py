@@ -198,6 +198,8 @@ def test_every_sufficient_part_of_an_address_finds_the_same(ask: Session) -> Non
         {"symbol": "shop.find_user"},
         {"symbol": "shop/models.py::find_user"},
         {"symbol": "`find_user()`"},
+        {"symbol": "function find_user"},
+        {"symbol": "def `find_user`"},
         {"symbol": "find_user", "file_path": "shop/models.py"},
         {"symbol": "find_user", "file_path": "shop/views.py"},
         {"symbol": "find_user", "file_path": "shop/models.py", "line": line},

@@ -47,7 +47,7 @@ class Lookup(Outline):
         symbol: str | None = None,
     ) -> Target:
         """The one thing that an address means. Raises `ToolFailure` or `UsageError`."""
-        symbol = symbol.strip().strip("`").removesuffix("()") if symbol is not None else None
+        symbol = _bare(symbol) if symbol is not None else None
         if symbol and "::" in symbol:
             file, _, rest = symbol.partition("::")
             file_path, symbol = file_path or file, rest.replace("::", ".")
@@ -301,6 +301,14 @@ class Lookup(Outline):
         shown = [f"{g[0].qualified} ({self.show(g[0].spot)})" for g in groups[:LISTED]]
         more = f", and {len(groups) - LISTED} more" if len(groups) > LISTED else ""
         return ", ".join(shown) + more
+
+
+def _bare(symbol: str) -> str:
+    """A name as people write it, `class Order` or `find_user()`, without what stands around it."""
+    words = symbol.strip().strip("`'\"").split()
+    if len(words) == 2 and words[0].lower() in ("class", "def", "function", "method", "variable"):
+        words = words[1:]
+    return " ".join(words).strip("`'\"").removesuffix("()")
 
 
 def _target(symbol: str | None, things: Iterable[Declaration]) -> Target:

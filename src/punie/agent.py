@@ -132,6 +132,8 @@ class Agent:
             if not code:
                 self._direct(answer, content, generation)
                 return
+            if any(earlier.code == code for earlier in answer.steps[:-1]):
+                return  # it would only tell the same again
             self.progress("running the program")
             outcome = await self.sandbox.run(code, self.context, self.progress)
             step.stdout, step.error = outcome.stdout, outcome.error
@@ -140,9 +142,8 @@ class Agent:
             answer.messages.append({"role": "assistant", "content": content, "code": code})
             answer.messages.append({"role": "tool", "content": middle_cut(told, most_shown)})
             self._settle(answer, outcome, told)
-            repeated = any(s.code == code for s in answer.steps[:-1])
-            done = outcome.error is None or _acted(outcome, self.sandbox)
-            if outcome.refused or repeated or (self.profile == "tuned" and done):
+            done = answer.ok or _acted(outcome, self.sandbox)
+            if outcome.refused or (self.profile == "tuned" and done):
                 return
         if self.profile == "general" and answer.error is None:
             answer.ok, answer.exit_status = False, 1
