@@ -24,7 +24,7 @@ LAYERS = (
     ("settings",),
     ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust"),
     ("lsp", "wrap", "repository", "instrument", "engine"),
-    ("addressing", "outline", "references", "reporter", "terminal"),
+    ("addressing", "outline", "references", "reporter", "terminal", "testrun"),
     ("tools", "sandbox", "engine.llama", "engine.http", "engine.scripted"),
     ("agent",),
     ("models", "trace"),
