@@ -14,12 +14,10 @@ from pydantic import Field
 
 from punie.errors import ToolFailure
 from punie.testrun import Run, run_pytest
-from punie.tool import Doc, Effect, Item, Result, cap, tool
+from punie.tool import DEFAULT_LIMIT, Doc, Effect, Item, Result, cap, tool
 from punie.wrap import Context
 
-MOST_TESTS = 5000
-"""Tests that a result lists. No parameter changes it, and "the slowest" of the first 200 would be
-wrong for many suites; what a program may print is limited in any case."""
+FAILING = ("failed", "error")
 
 
 class TestCase(Item):
@@ -86,8 +84,8 @@ async def pytest_run(
     with tempfile.TemporaryDirectory(prefix="punie-tests-", ignore_cleanup_errors=True) as aside:
         run = await run_pytest(context, target, Path(aside), node="::" in path)
     problem = _problem(context, path, run)
-    found = sorted(_cases(context, run), key=lambda t: t.outcome not in ("failed", "error"))
-    tests, truncated = cap(found, MOST_TESTS)
+    found = list(_cases(context, run))
+    tests, truncated = _most_telling(found)
     outcomes = [t.outcome for t in found]
     return TestResult(
         success=problem is None,
@@ -100,6 +98,21 @@ async def pytest_run(
         duration=round(run.done.duration, 3),
         tests=tests,
     )
+
+
+def _most_telling(found: list[TestCase]) -> tuple[list[TestCase], bool]:
+    """Failures and errors first, else in the order of the run; and whether the list was cut.
+
+    A cut list keeps what did not plainly pass, then the slowest: what is asked about them holds.
+    """
+
+    def rank(number: int) -> tuple[bool, bool, float]:
+        test = found[number]
+        return test.outcome not in FAILING, test.outcome == "passed", -test.duration
+
+    kept, truncated = cap(sorted(range(len(found)), key=rank), DEFAULT_LIMIT)
+    kept.sort(key=lambda number: (found[number].outcome not in FAILING, number))
+    return [found[number] for number in kept], truncated
 
 
 def _target(context: Context, path: str) -> list[str]:
