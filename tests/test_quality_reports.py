@@ -24,7 +24,8 @@ RUFF_ENTRIES = st.fixed_dictionaries(
     {
         "filename": NAMES.map(lambda name: f"/{name}"),
         "location": st.fixed_dictionaries({"row": PLACES, "column": PLACES}),
-        "code": st.text(min_size=1, max_size=10),
+        "code": st.none() | st.text(min_size=1, max_size=10),
+        "name": st.just("invalid-syntax"),
         "message": st.text(max_size=50),
         "cell": st.none(),
         "fix": st.none()
@@ -43,7 +44,9 @@ def test_a_report_of_ruff_is_read_as_it_is_written(entries: list[dict[str, Any]]
     assert [(v.line, v.column) for v in found] == [
         (e["location"]["row"], e["location"]["column"]) for e in entries
     ]
-    assert [(v.code, v.message) for v in found] == [(e["code"], e["message"]) for e in entries]
+    assert [(v.code, v.message) for v in found] == [
+        (e["code"] or "invalid-syntax", e["message"]) for e in entries
+    ]
     assert [v.fixable for v in found] == [
         e["fix"] is not None and e["fix"]["applicability"] == "safe" for e in entries
     ]

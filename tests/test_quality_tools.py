@@ -100,6 +100,14 @@ def test_a_syntax_error_is_a_result(untidy: Path, tool: Tool) -> None:
     assert (found[0].file, found[0].line, found[0].code) == ("broken.py", 1, "invalid-syntax")
 
 
+def test_a_syntax_error_is_a_result_in_preview_mode_too(untidy: Path) -> None:
+    """There ruff gives it no code: all of the folder's violations were lost with it."""
+    (untidy / "ruff.toml").write_text("preview = true\n")
+    found = [v.code for v in ask(ruff_check, untidy).violations]
+    assert "invalid-syntax" in found
+    assert "F401" in found
+
+
 @pytest.mark.parametrize("tool", [typecheck, ruff_check])
 def test_a_limit_cuts_the_list_and_not_the_counts(untidy: Path, tool: Tool) -> None:
     whole, part = ask(tool, untidy), ask(tool, untidy, limit=2)

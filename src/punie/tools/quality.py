@@ -223,7 +223,7 @@ def read_lint(report: bytes, workspace: Workspace) -> list[RuffViolation]:
                     file=workspace.relative(Path(entry["filename"])),
                     line=entry["location"]["row"],
                     column=entry["location"]["column"],
-                    code=entry["code"],
+                    code=entry["code"] or entry["name"],  # no code: syntax errors in preview mode
                     message=entry["message"] + (f" (cell {cell})" if cell else ""),
                     fixable=fix is not None and fix["applicability"] == "safe",
                 )
@@ -237,16 +237,9 @@ async def _run(
     context: Context, name: str, arguments: list[str], env: Mapping[str, str | None]
 ) -> Completed:
     seconds = context.settings.tool_seconds
-    done = await context.workspace.run(
+    return await context.workspace.run(
         [program(name), *arguments], timeout=seconds, env=env, most_bytes=MOST_REPORT
     )
-    if done.timed_out:
-        tool = "typecheck" if name == "ty" else "ruff_check"
-        raise ToolFailure(
-            f"{tool} took longer than its limit of {seconds:g} s: {name} was still at work; "
-            "give a smaller folder or a file"
-        )
-    return done
 
 
 def _read(
@@ -257,6 +250,8 @@ def _read(
     read: Callable[[bytes, Workspace], list[Found]],
 ) -> list[Found]:
     """The findings in a program's report; where there is none, its own words are the failure."""
+    if done.timed_out:
+        raise ToolFailure(f"{name} check took longer than {done.duration:.0f} s")
     if done.cut:
         most = MOST_REPORT // 2**20
         raise ToolFailure(f"{name} found more than {most} MiB: give a smaller folder or a file")
@@ -264,8 +259,8 @@ def _read(
     if done.exit_code in fine:
         try:
             return read(done.stdout, context.workspace)
-        except ValueError:
-            pass
+        except ValueError as error:
+            words = f"its report cannot be read ({middle_cut(str(error), 200)}); {words}"
     raise ToolFailure(f"{name} check failed (exit status {done.exit_code}): {words}")
 
 

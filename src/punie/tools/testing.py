@@ -84,7 +84,7 @@ async def pytest_run(
     with tempfile.TemporaryDirectory(prefix="punie-tests-", ignore_cleanup_errors=True) as aside:
         run = await run_pytest(context, target, Path(aside), node="::" in path)
     problem = _problem(context, path, run)
-    found = list(_cases(context, run))
+    found = list(finished(context, run))
     tests, truncated = _most_telling(found)
     outcomes = [t.outcome for t in found]
     return TestResult(
@@ -166,7 +166,7 @@ def _not_found(context: Context, path: str) -> str | None:
     return f"no test {rest!r} in {file!r}{there}"
 
 
-def _cases(context: Context, run: Run) -> Iterable[TestCase]:
+def finished(context: Context, run: Run) -> Iterable[TestCase]:
     """The report's entries, with paths relative to the workspace instead of pytest's root."""
     root = run.report.root or context.workspace.root
     for case in run.report.cases:
