@@ -182,12 +182,72 @@ def test_options_of_missing_plugins_go_and_the_others_stay(tmp_path: Path) -> No
     assert [t.name for t in result.tests] == ["src/mine.py::mine.two", "test_a.py::test_fast"]
 
 
+RERUNS = """
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for attempt in range(3):
+        for report in runtestprotocol(item, nextitem=nextitem, log=False):
+            again = attempt < 2 and report.failed
+            report.outcome = "rerun" if again else report.outcome
+            item.ihook.pytest_runtest_logreport(report=report)
+            if again:
+                break
+        else:
+            break
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+"""
+
+
+def test_a_test_that_is_repeated_counts_once_as_it_ended(tmp_path: Path) -> None:
+    """Such plug-ins end an attempt without its tear-down: all repeated tests were lost."""
+    write(
+        tmp_path,
+        {
+            "conftest.py": RERUNS,
+            "test_a.py": """
+            TRIES = []
+            def test_second_time():
+                TRIES.append(1)
+                assert len(TRIES) > 1
+            def test_never(): assert 0
+            """,
+        },
+    )
+    told = by_name(ask(pytest_run, tmp_path))
+    assert told == {"test_second_time": ("passed", ""), "test_never": ("failed", "assert 0")}
+
+
+def test_a_test_whose_outcome_is_never_told_is_no_success(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "conftest.py": """
+            def pytest_runtest_protocol(item):
+                if item.name != "test_b":
+                    return None
+                item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+                return True
+            """,
+            "test_a.py": "def test_a(): ...\ndef test_b(): ...\n",
+        },
+    )
+    result = ask(pytest_run, tmp_path)
+    assert result.passed == 1
+    assert result.parse_error == (
+        "pytest_run: pytest told no outcome of 1 tests, as of test_a.py::test_b"
+    )
+
+
 def test_nothing_that_options_write_stays_in_the_workspace(tmp_path: Path) -> None:
     write(tmp_path, {"test_a.py": "def test_a(tmp_path): (tmp_path / 'x').write_text('x')\n"})
     (tmp_path / "keep").mkdir()
     (tmp_path / "keep/it.txt").write_text("a basetemp is emptied first")
     (tmp_path / "pytest.ini").write_text(
-        "[pytest]\naddopts = --basetemp=keep --junit-xml=a.xml --log-file=a.log --cov=. --html=a\n"
+        "[pytest]\naddopts = --basetemp=keep --junit-xml=a.xml --log-file=a.log --cov=. --html a\n"
+        " --debug\n"
         "cache_dir = cache\nlog_file = b.log\n"
     )
     assert ask(pytest_run, tmp_path).passed == 1  # `ask` compares the workspace

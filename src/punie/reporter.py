@@ -4,6 +4,8 @@
 It runs under the workspace's interpreter and pytest (3.8 and 6.1 or later), so it uses the
 standard library and pytest only. Objects: `{"root", "pid"}`, `{"collecting"}`, `{"start"}`,
 `{"deselected"}`, `{"exit"}` and the fields of a finished test.
+
+PYTEST_DONT_REWRITE: without assertions, rewriting them is time lost.
 """
 
 from __future__ import annotations
@@ -21,6 +23,13 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WRITES = ("--html", "--report-log", "--json-report-file", "--alluredir", "--benchmark-save")
+WRITES += ("--benchmark-json", "--md-report-output", "--csv", "--nunit-xml", "--excelreport")
+WRITES += ("--pastebin", "--inline-snapshot", "--memray-bin-path", "--pstats-dir")
+"""Options with a value that make pytest or a plug-in write files, or send results away."""
+SWITCHES = ("--json-report", "--benchmark-autosave", "--testmon", "--snapshot-update", "--profile")
+SWITCHES += ("--profile-svg", "--md-report", "--debug")
+"""The like without a value."""
 MOST = 2000
 """Characters of a message, and of a node id, that are written whole."""
 
@@ -29,10 +38,10 @@ MOST = 2000
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: Any, args: list[str]
 ) -> Iterator[None]:
-    """Find the checkout's packages; then drop options whose plug-ins are not installed."""
+    """Find the checkout's packages; then drop options that are unknown or leave traces."""
     add_paths()
     yield
-    args[:] = known(early_config, parser, args)
+    args[:] = usable(early_config, parser, args)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,24 +69,26 @@ def found(name: str) -> bool:
         return False
 
 
-def known(config: Any, parser: Any, args: list[str]) -> list[str]:
-    """The arguments without options that no plug-in has; all of them where that is unclear."""
+def usable(config: Any, parser: Any, args: list[str]) -> list[str]:
+    """The arguments without those that leave traces, or whose plug-ins are not installed."""
     try:
         options = copy.copy(config.option)
         unknown = set(parser.parse_known_and_unknown_args(list(args), namespace=options)[1])
     except (Exception, SystemExit):  # pytest says itself what is wrong with them
         return args
     configured = len(args) - len(config.invocation_params.args)
-    kept, after = [], False
+    kept, value = [], False
     for number, arg in enumerate(args):
-        if arg in unknown:
-            # The value of an option may follow it; `-n4` and `--cov=src` hold theirs.
-            after = "=" not in arg and (arg.startswith("--") or len(arg) == 2)
-        elif not (after and number < configured and not arg.startswith("-")):
-            kept.append(arg)
-            after = False
+        name, equals, _ = arg.partition("=")
+        theirs = number < configured
+        if theirs and ((value and not arg.startswith("-")) or name in SWITCHES):
+            value = False
+        elif arg in unknown or (theirs and name in WRITES):
+            # Its value may follow; `-n4` and `--cov=src` hold theirs.
+            value = not equals and (arg.startswith("--") or len(arg) == 2)
         else:
-            after = False
+            kept.append(arg)
+            value = False
     return kept
 
 
@@ -155,6 +166,8 @@ class Reporter:
             return
         # Workers of pytest-xdist may run the same test at the same time.
         key = report.nodeid, id(getattr(report, "node", None))
+        if report.when == "setup":  # an attempt that is repeated may end without its tear-down
+            self.phases.pop(key, None)
         phases = self.phases.setdefault(key, [])
         phases.append(report)
         if report.when not in ("setup", "call"):

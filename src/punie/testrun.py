@@ -150,7 +150,7 @@ async def run_pytest(context: Context, target: list[str], aside: Path, *, node: 
             f"`uv pip install --python {python.command} pytest`), or give another interpreter "
             "with the setting `python`"
         )
-    refused = run.report.status == 4 and not node
+    refused = run.report.status == 4 and not node and b"not found" not in run.done.stderr
     if refused or (run.report.root is None and not run.done.timed_out):
         run = await _once(context, python, [*command, *WITHOUT, *target], env, aside, deadline)
     return run
@@ -230,9 +230,9 @@ def _end_detached(report: Path, first: int) -> None:
     Looks at processes younger than pytest (`first`), where `/proc` shows them.
     """
     mark = os.fsencode(f"PUNIE_REPORT={report}")
-    for folder in Path("/proc").glob("[0-9]*"):
-        pid = int(folder.name)
+    names = os.listdir("/proc") if Path("/proc").is_dir() else []  # noqa: PTH208 (fast)
+    for pid in (int(name) for name in names if name.isdecimal()):
         if pid > first:
             with contextlib.suppress(OSError):  # it has ended, or belongs to somebody else
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                     os.kill(pid, signal.SIGKILL)

@@ -147,6 +147,9 @@ def _problem(context: Context, path: str, run: Run) -> str | None:
         raise ToolFailure(f"no tests were found under {path!r}{left_out}")
     if report.status in (2, 3):
         return f"pytest_run: pytest was interrupted: {run.words()}"
+    if report.running:
+        silent = " and ".join(list(report.running)[:3])
+        return f"pytest_run: pytest told no outcome of {len(report.running)} tests, as of {silent}"
     if not report.cases:
         raise ToolFailure(f"pytest ran no test under {path!r}{left_out}: {run.words()}")
     return None
