@@ -288,7 +288,7 @@ def test_variables_of_the_user_do_not_move_the_report(tmp_path: Path) -> None:
 
 
 def test_a_cell_of_a_notebook_is_named_since_lines_count_from_there(tmp_path: Path) -> None:
-    cells = [
+    cells: list[dict[str, object]] = [
         {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": s}
         for s in ("x = 1\n", "import os\n")
     ]

@@ -23,12 +23,16 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WRITES = ("--html", "--report-log", "--json-report-file", "--alluredir", "--benchmark-save")
-WRITES += ("--benchmark-json", "--md-report-output", "--csv", "--nunit-xml", "--excelreport")
-WRITES += ("--pastebin", "--inline-snapshot", "--memray-bin-path", "--pstats-dir")
+WRITES = frozenset(
+    {"--html", "--report-log", "--json-report-file", "--alluredir", "--benchmark-save"}
+    | {"--benchmark-json", "--md-report-output", "--csv", "--nunit-xml", "--excelreport"}
+    | {"--pastebin", "--inline-snapshot", "--memray-bin-path", "--pstats-dir"}
+)
 """Options with a value that make pytest or a plug-in write files, or send results away."""
-SWITCHES = ("--json-report", "--benchmark-autosave", "--testmon", "--snapshot-update", "--profile")
-SWITCHES += ("--profile-svg", "--md-report", "--debug")
+SWITCHES = frozenset(
+    {"--json-report", "--benchmark-autosave", "--testmon", "--snapshot-update", "--profile"}
+    | {"--profile-svg", "--md-report", "--debug"}
+)
 """The like without a value."""
 MOST = 2000
 """Characters of a message, and of a node id, that are written whole."""

@@ -150,7 +150,8 @@ async def run_pytest(context: Context, target: list[str], aside: Path, *, node: 
             f"`uv pip install --python {python.command} pytest`), or give another interpreter "
             "with the setting `python`"
         )
-    refused = run.report.status == 4 and not node and b"not found" not in run.done.stderr
+    missing = re.search(rb"ERROR: (file or directory )?not found: ", run.done.stderr)
+    refused = run.report.status == 4 and not node and not missing
     if refused or (run.report.root is None and not run.done.timed_out):
         run = await _once(context, python, [*command, *WITHOUT, *target], env, aside, deadline)
     return run
