@@ -165,7 +165,9 @@ def junit(path: Path, root: Path) -> Counter[Row]:
         classes = owner.removeprefix(module).strip(".").split(".") if owner != module else []
         node = "::".join([file, *filter(None, classes), case.get("name", "")])
         line = int(case.get("line", "-1")) + 1
-        if not file:  # a file that was not collected or skipped as a whole: a dotted name
+        if file and not owner and case.get("name") == module:  # a file that was not collected
+            node, line = file, 0
+        if not file:  # or skipped as a whole: a dotted name
             dotted = case.get("name", "").replace(".", "/")
             node, line = (f"{dotted}.py" if (root / f"{dotted}.py").is_file() else dotted), 0
         outcomes = []
