@@ -22,7 +22,7 @@ HEAVY = {"torch", "transformers", "peft", "mcp", "acp", "llama_cpp", "numpy", "p
 LAYERS = (
     ("errors",),
     ("settings",),
-    ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust"),
+    ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "porcelain"),
     ("lsp", "wrap", "repository", "instrument", "engine"),
     ("addressing", "outline", "references", "reporter", "terminal"),
     ("tools", "sandbox", "engine.llama", "engine.http", "engine.scripted"),

@@ -229,8 +229,10 @@ class Workspace:
         try:
             async with asyncio.timeout(timeout):
                 await asyncio.wait({drains, lingering}, return_when="FIRST_COMPLETED")
-                while process.returncode is None:  # it closed its output and goes on
-                    await asyncio.sleep(POLL)
+                pause = POLL / 64
+                while process.returncode is None:  # it closed its output: it is ending or goes on
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, POLL)
         except TimeoutError:
             timed_out = True
         finally:
