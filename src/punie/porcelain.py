@@ -28,7 +28,10 @@ DIFF_FORMAT = (
     *("-U3", "--inter-hunk-context=0", "--submodule=short"),
     *("--src-prefix=a/", "--dst-prefix=b/", "--indent-heuristic"),
 )
-"""Options that `parse_diff` relies on; renames or copies are asked for beside them."""
+"""Options that `parse_diff` relies on; renames or copies are asked for beside them.
+
+With `--relative`, git 2.39 crashes on conflicts outside the folder unless a pathspec hides them.
+"""
 
 _COMMIT = "%H%x00%an%x00%ae%x00%aI%x00%s%x00%b"
 _PLAIN = ("--encoding=UTF-8", "--no-show-signature", "--no-color")

@@ -234,17 +234,11 @@ async def _resolved(place: Repository, commit: str) -> str:
         raise ToolFailure(f"commit {commit!r} is a range: give one commit, or use git_log")
     listed = await place.plain("for-each-ref", "--format=%(refname:short)")
     names = listed.out.splitlines()
-    near = get_close_matches(commit, [*names, "HEAD"], n=3)
-    way_out = (
-        f"did you mean {' or '.join(map(repr, near))}?"
-        if near
-        else (
-            "give a hash, a branch, a tag or an expression such as 'HEAD~2'"
-            if names
-            else "the repository has no commits yet"
-        )
-    )
-    raise ToolFailure(f"no commit {commit!r}: {way_out}")
+    if not names:
+        raise ToolFailure(f"no commit {commit!r}: the repository has no commits yet")
+    near = " or ".join(map(repr, get_close_matches(commit, [*names, "HEAD"])))
+    forms = "give a hash, a branch, a tag or an expression such as 'HEAD~2'"
+    raise ToolFailure(f"no commit {commit!r}: {f'did you mean {near}?' if near else forms}")
 
 
 @tool(effect=Effect.READ)
