@@ -50,10 +50,10 @@ def test_every_field_is_what_plumbing_says(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SPIES)
 def test_no_tool_starts_a_program_of_a_configuration(name: str, tmp_path: Path) -> None:
     root = ZOO[name](tmp_path)
+    file = git(root, "ls-files", "-z").decode().split("\0")[1]
     (tmp_path / "ran.log").unlink(missing_ok=True)
     before = snapshot(root)
     one = asker(root)
-    file = git(root, "ls-files", "-z").decode().split("\0")[1]
     results = [one(tool) for tool in ("git_status", "git_diff", "git_log", "git_branch")]
     results += [one("git_diff", staged=True), one("git_show", commit="HEAD")]
     results += [one("git_blame", path=file), one("git_status", path=file)]

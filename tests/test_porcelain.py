@@ -88,6 +88,9 @@ def test_a_status_comes_back(
         expected.append(("?", name, name, False))
     found = [(c.letter, c.name, c.old, c.staged) for c in parse_status(output)]
     assert found == expected
+    for prefix in {name[:2] for _, name, _, _ in expected}:
+        below = [(c.letter, prefix + c.name, c.staged) for c in parse_status(output, prefix)]
+        assert below == [(e[0], e[1], e[3]) for e in expected if e[1].startswith(prefix)]
 
 
 # --- commits

@@ -13,12 +13,12 @@ from datetime import datetime, timedelta, timezone
 
 from punie.errors import ToolFailure
 
-_STATES = rb"([.MADRCTU])([.MADRCTU])"
 _CHANGED = re.compile(
-    rb"(?s)(?=%s)(?:1 .. (?:\S+ ){6}|2 .. (?:\S+ ){7}|u .. (?:\S+ ){8})(.+)"
-    % (rb"[12u] " + _STATES)
+    rb"(?=[12u] (?P<states>[.MADRCTU]{2}) |\? )"
+    rb"(?:\?|1 ..(?: \S+){6}|2 ..(?: \S+){7}|u ..(?: \S+){8}) (?P<name>.+)",
+    re.DOTALL,
 )
-"""A tracked file in a status: state in index and tree, fields that are passed over, name."""
+"""A file of a status: its states in index and tree, fields that are passed over, its name."""
 
 STATUS_FORMAT = ("--porcelain=v2", "-z", "--untracked-files=all", "--find-renames")
 """Options that `parse_status` relies on."""
@@ -111,26 +111,29 @@ class Branch:
     behind: int
 
 
-def parse_status(output: bytes) -> Iterator[Change]:
-    """The changes of a status in `STATUS_FORMAT`; staged and unstaged ones apart."""
+def parse_status(output: bytes, prefix: bytes = b"") -> Iterator[Change]:
+    """The changes of a status in `STATUS_FORMAT`; staged and unstaged ones apart.
+
+    A status names files from the repository's top: those below `prefix` are given, from there.
+    """
     records = iter(_terminated(output, "status"))
     for record in records:
         if record[:2] in (b"# ", b"! "):  # a header, an ignored file
             continue
-        if record.startswith(b"? "):
-            yield Change("?", record[2:], record[2:])
-            continue
         match = _CHANGED.fullmatch(record)
-        old = next(records, b"") if record.startswith(b"2") else record
-        if not match or not old:
+        old = next(records, b"") if record.startswith(b"2") else b""
+        if not match or (record.startswith(b"2") and not old):
             raise _unreadable("status", record)
-        index, tree, name = match[1].decode(), match[2].decode(), match[3]
-        if record.startswith(b"u"):
-            yield Change("U", name, name)
+        if not match["name"].startswith(prefix):
             continue
-        for letter, staged in ((index, True), (tree, False)):
+        name = match["name"].removeprefix(prefix)
+        if record[:1] in b"u?":
+            yield Change(record[:1].decode().upper(), name, name)
+            continue
+        for letter, staged in zip(match["states"].decode(), (True, False), strict=True):
             if letter != ".":
-                yield Change(letter, name, old if letter in "RC" else name, staged)
+                former = old.removeprefix(prefix) if letter in "RC" else name
+                yield Change(letter, name, former, staged)
 
 
 def parse_log(output: bytes) -> Iterator[tuple[Header, list[bytes]]]:

@@ -7,7 +7,6 @@ needs a filter to compare a file, the question fails and says so.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import shutil
@@ -58,9 +57,11 @@ class Repository:
     pathspec: str = ""
     """The path relative to `folder`; empty = the whole repository."""
     prefix: bytes = b""
-    """Place of `folder` in its repository: empty, or with `/` at its end; see `comparing`."""
+    """Place of `folder` in its repository, empty or with `/` at its end; from `configured`."""
     guards: tuple[str, ...] = ()
-    """Options that keep git from starting filters; see `comparing`."""
+    """Options that keep git from starting filters; from `configured`."""
+    renames: str = "--find-renames"
+    """Option that finds renames, and copies where the user has set git so; from `configured`."""
 
     @classmethod
     async def around(cls, workspace: Workspace, given: str, seconds: float) -> Repository:
@@ -168,45 +169,52 @@ class Repository:
         lines = [line.strip() for line in error.splitlines() if line.strip()]
         return f"git {verb} failed: {' '.join(lines[:2]) or 'it gave no reason'}"
 
-    async def comparing(self, *, submodules: bool = True) -> Repository:
-        """This, for verbs that read the tree's files: knows its prefix, keeps filters from running.
+    async def configured(self, *, tree: bool = False) -> Repository:
+        """This, as its configuration asks for: which renames to find, which filters to keep out.
 
-        A filter is a program that a configuration names. One that git needs makes it fail then.
+        With `tree` also for verbs that compare the tree's files: its prefix, and the filters of its
+        submodules, which git asks too. A filter that git needs makes it fail.
         """
-        names, prefix = await self._filters(self.folder, submodules=submodules)
+        settings = await self._settings()
+        names, prefix = _filters(settings), b""
+        if tree:
+            prefix, inner = await self._tree(moved=b"core.worktree" in settings)
+            names |= inner
         guards: list[str] = []
         for name in sorted(os.fsdecode(name) for name in names):
             guards += [f"--config-env=filter.{name}.{key}=NOTHING" for key in ("clean", "process")]
             guards.append(f"--config-env=filter.{name}.required=TRUE")
-        return replace(self, prefix=prefix, guards=tuple(guards))
+        copies = settings.get(b"diff.renames") in (b"copies", b"copy")
+        renames = "--find-copies" if copies else "--find-renames"
+        return replace(self, prefix=prefix, guards=tuple(guards), renames=renames)
 
-    async def _filters(self, folder: Path, *, submodules: bool) -> tuple[set[bytes], bytes]:
-        """Names of the filters set for a repository and, as git asks those too, its submodules."""
-        here = Repository(self.workspace, self.seconds, folder)
-        programs = r"^filter\..+\.(clean|process)$"
-        place, configured = await asyncio.gather(
-            here.plain(
-                "rev-parse", "--show-prefix", "--is-inside-work-tree", "--git-path", "index"
-            ),
-            here.plain("config", "-z", "--name-only", "--get-regexp", programs, also_ok=1),
-        )
-        keys = configured.stdout.split(b"\0")[:-1]
-        names = {key[len(b"filter.") : key.rindex(b".")] for key in keys}
-        prefix, inside, index = place.stdout.partition(b"\ntrue\n")
-        if not inside:
-            raise ToolFailure(f"{str(folder)!r} is no working tree of a git repository")
-        if submodules and _has_gitlinks(folder / os.fsdecode(index.removesuffix(b"\n"))):
-            listed = await here.plain("ls-files", "--stage", "-z")
+    async def _settings(self) -> dict[bytes, bytes]:
+        """The settings that tools must know of; of one that is set twice, the last."""
+        wanted = r"^(filter\..+\.(clean|process)|diff\.renames|core\.worktree)$"
+        done = await self.plain("config", "-z", "--get-regexp", wanted, also_ok=1)
+        records = [record.partition(b"\n") for record in done.stdout.split(b"\0")[:-1]]
+        return {key: value for key, _, value in records}
+
+    async def _tree(self, *, moved: bool) -> tuple[bytes, set[bytes]]:
+        """The prefix of `folder`, and the filters of the submodules below it."""
+        prefix, index = b"", self.folder / ".git/index"
+        if moved or not (self.folder / ".git/HEAD").is_file():
+            where = ("--show-prefix", "--is-inside-work-tree", "--git-path", "index")
+            done = await self.plain("rev-parse", *where)
+            prefix, inside, name = done.stdout.partition(b"\ntrue\n")
+            if not inside:
+                raise ToolFailure(f"{str(self.folder)!r} is no working tree of a git repository")
+            index = self.folder / os.fsdecode(name.removesuffix(b"\n"))
+        names: set[bytes] = set()
+        if _has_gitlinks(index):
+            listed = await self.plain("ls-files", "--stage", "-z")
             for entry in listed.stdout.split(b"\0"):
-                inner = folder / os.fsdecode(entry.partition(b"\t")[2])
+                inner = self.folder / os.fsdecode(entry.partition(b"\t")[2])
                 if entry.startswith(b"160000 ") and not inner.is_symlink() and _is_top(inner):
-                    names |= (await self._filters(inner, submodules=True))[0]
-        return names, prefix
-
-    async def renames(self) -> str:
-        """The option that finds renames, and copies where the user has set git to find them."""
-        done = await self.plain("config", "--get", "diff.renames", also_ok=1)
-        return "--find-copies" if done.out.strip() in ("copies", "copy") else "--find-renames"
+                    place = Repository(self.workspace, self.seconds, inner)
+                    names |= _filters(await place._settings())
+                    names |= (await place._tree(moved=True))[1]
+        return prefix, names
 
     async def commits(self, most: int) -> bytes:
         """The newest commits of the path in `LOG_FORMAT`.
@@ -236,15 +244,17 @@ class Repository:
         done = await self.plain("log", "--no-walk=unsorted", *HEAD_FORMAT, *hashes, "--")
         return done.stdout
 
-    def inside(self, name: bytes) -> bool:
-        """Whether a file of the repository lies in `folder`; for names relative to its top."""
-        return name.startswith(self.prefix)
-
     def shown(self, name: bytes) -> str:
-        """A file as results name it; bytes outside UTF-8 become U+FFFD."""
+        """A file below `folder` as results name it; bytes outside UTF-8 become U+FFFD."""
         base = self.workspace.relative(self.folder)
-        text = name.removeprefix(self.prefix).decode("utf-8", "replace")
+        text = name.decode("utf-8", "replace")
         return text if base == "." else f"{base}/{text}"
+
+
+def _filters(settings: dict[bytes, bytes]) -> set[bytes]:
+    """Names of the filters among settings."""
+    keys = [key for key in settings if key.startswith(b"filter.")]
+    return {key[len(b"filter.") : key.rindex(b".")] for key in keys}
 
 
 def _is_top(folder: Path) -> bool:

@@ -6,7 +6,6 @@ what moved into the workspace or the given path from outside counts as added.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from pydantic import Field
@@ -170,9 +169,9 @@ StagedArg = Annotated[bool, Doc("True: index against last commit; False: tree ag
 @tool(effect=Effect.READ)
 async def git_status(context: Context, path: PathArg = ".") -> GitStatusResult:
     """Files that changed since the last commit: staged, unstaged and untracked."""
-    repository = await (await asked(context, path)).comparing()
+    repository = await (await asked(context, path)).configured(tree=True)
     done = await repository.git("status", *STATUS_FORMAT)
-    found = [change for change in parse_status(done.stdout) if repository.inside(change.name)]
+    found = list(parse_status(done.stdout, repository.prefix))
     shown, cut = cap(found, DEFAULT_LIMIT)
     return GitStatusResult(
         clean=not found,
@@ -195,13 +194,10 @@ async def git_diff(
     context: Context, path: PathArg = ".", staged: StagedArg = False
 ) -> GitDiffResult:
     """Changed lines that are not committed. Untracked files are not in it."""
-    place = await asked(context, path)
-    repository, renames = await asyncio.gather(
-        place.comparing(submodules=not staged), place.renames()
-    )
+    repository = await (await asked(context, path)).configured(tree=not staged)
     which = "--cached" if staged else "--ours"
-    done = await repository.git("diff", which, renames, *DIFF_FORMAT)
-    found = file_diffs(parse_diff(done.stdout), place)
+    done = await repository.git("diff", which, repository.renames, *DIFF_FORMAT)
+    found = file_diffs(parse_diff(done.stdout), repository)
     files, cut = cap(found, DEFAULT_LIMIT)
     cut = fit_hunks(files, context) or cut
     return GitDiffResult(

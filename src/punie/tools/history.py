@@ -159,7 +159,7 @@ async def git_blame(
         raise ToolFailure(f"{path!r} is a folder: give a file")
     last = start + DEFAULT_LIMIT  # one more than is shown, to know whether there are more
     span = f"-L{start},{last if end_line is None else min(last, end_line)}"
-    repository = await place.comparing(submodules=False)
+    repository = await place.configured()
     try:
         done = await repository.git("blame", *BLAME_FORMAT, span)
     except ToolFailure as error:
@@ -198,8 +198,8 @@ def _unblamed(reason: str, path: str, start: int) -> str:
 async def git_show(context: Context, commit: CommitArg) -> GitShowResult:
     """One commit: message, author, date, and the lines that it changed."""
     place = await asked(context, ".")
-    sha, renames = await asyncio.gather(_resolved(place, commit), place.renames())
-    done = await place.plain("show", renames, *SHOW_FORMAT, sha, "--")
+    sha, place = await asyncio.gather(_resolved(place, commit), place.configured())
+    done = await place.plain("show", place.renames, *SHOW_FORMAT, sha, "--")
     header, changes = parse_show(done.stdout)
     found = file_diffs(changes, place)
     files, cut = cap(found, DEFAULT_LIMIT)
@@ -245,20 +245,21 @@ async def _resolved(place: Repository, commit: str) -> str:
 async def git_branch(context: Context) -> GitBranchResult:
     """Local branches: which is checked out, what each follows, how far apart, its last commit."""
     place = await asked(context, ".")
-    head, listed = await asyncio.gather(
-        place.plain("symbolic-ref", "--quiet", "HEAD", also_ok=1),
-        place.plain("for-each-ref", BRANCH_FORMAT, "refs/heads"),
-    )
+    listed = await place.plain("for-each-ref", BRANCH_FORMAT, "refs/heads")
     if broken := re.search(r"ignoring broken ref \S+", listed.err):
         raise ToolFailure(f"git is {broken[0]}: restore or delete it, then ask again")
     branches = list(parse_branches(listed.stdout))
+    current = next((branch.name for branch in branches if branch.current), "")
+    if not current:  # detached, or a branch without commits
+        head = await place.plain("symbolic-ref", "--quiet", "HEAD", also_ok=1)
+        current = head.out.removesuffix("\n").removeprefix("refs/heads/")
     found, cut = cap(branches, DEFAULT_LIMIT)
     if cut and not any(branch.current for branch in found):
         found[-1:] = [branch for branch in branches if branch.current] or found[-1:]
     headers = parse_log(await place.headers([branch.hash for branch in found]))
     about = {header.hash: header for header, _ in headers}
     return GitBranchResult(
-        current=head.out.removesuffix("\n").removeprefix("refs/heads/"),
+        current=current,
         branches=[
             GitBranch(
                 name=each.name,
