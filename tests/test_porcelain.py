@@ -238,20 +238,22 @@ TRACKS = st.tuples(st.integers(0, 99), st.integers(0, 99), st.booleans())
 
 
 @QUICK
-@given(st.lists(st.tuples(LINES.filter(bool), st.booleans(), HASHES, LINES, TRACKS)))
+@given(st.lists(st.tuples(LINES.filter(bool), st.booleans(), HASHES, LINES, TRACKS, TEXTS)))
 def test_branches_come_back(
-    rows: list[tuple[bytes, bool, str, bytes, tuple[int, int, bool]]],
+    rows: list[tuple[bytes, bool, str, bytes, tuple[int, int, bool], bytes]],
 ) -> None:
     output, expected = b"", list[Branch]()
-    for name, current, sha, upstream, (ahead, behind, gone) in rows:
+    for name, current, sha, upstream, (ahead, behind, gone), subject in rows:
         words = [f"ahead {ahead}"] * bool(ahead) + [f"behind {behind}"] * bool(behind)
         track = "gone" if gone else ", ".join(words)
         there = b"refs/remotes/o/" + upstream
         fields = [b"*" if current else b" ", b"refs/heads/" + name, sha.encode(), there]
-        output += b"\0" + b"\0".join([*fields, track.encode()]) + b"\n"
+        fields += [track.encode(), b"2024-05-01T10:00:00+02:00", subject]
+        output += b"\0" + b"\0".join(fields) + b"\n"
         distance = (0, 0) if gone else (ahead, behind)
         shown = "" if gone else text(b"o/" + upstream)
-        expected.append(Branch(text(name), current, sha, shown, *distance))
+        last = ("2024-05-01T10:00:00+02:00", text(subject))
+        expected.append(Branch(text(name), current, sha, shown, *distance, *last))
     assert list(parse_branches(output)) == expected
 
 

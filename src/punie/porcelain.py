@@ -42,9 +42,6 @@ LOG_FORMAT = (
 )
 """Options that `parse_log` relies on."""
 
-HEAD_FORMAT = (f"--format=tformat://%x00{_COMMIT}", *_PLAIN, "-z", "--no-patch")
-"""The same without files."""
-
 SHOW_FORMAT = (
     *(f"--format=tformat:{_COMMIT}%x00", *_PLAIN),
     *("--diff-merges=first-parent", *DIFF_FORMAT),
@@ -52,7 +49,7 @@ SHOW_FORMAT = (
 """Options that `parse_show` relies on."""
 
 BRANCH_FORMAT = "--format=%00%(HEAD)%00%(refname)%00%(objectname)%00%(upstream)" + (
-    "%00%(upstream:track,nobracket)"
+    "%00%(upstream:track,nobracket)%00%(authordate:iso-strict)%00%(contents:subject)"
 )
 """Option that `parse_branches` relies on."""
 
@@ -83,7 +80,7 @@ class Header:
     author: str
     email: str
     date: str
-    """ISO 8601; UTC is `+00:00` (git says `Z` from 2.45 on)."""
+    """ISO 8601."""
     subject: str
     body: str
 
@@ -109,6 +106,14 @@ class Branch:
     upstream: str
     ahead: int
     behind: int
+    date: str
+    subject: str
+    """As its bytes are: `for-each-ref` does not heed a commit's encoding, unlike `log`."""
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether the subject may be in another encoding than UTF-8."""
+        return "\ufffd" in self.subject or "\x1b" in self.subject
 
 
 def parse_status(output: bytes, prefix: bytes = b"") -> Iterator[Change]:
@@ -212,10 +217,10 @@ def parse_blame(output: bytes) -> Iterator[Blamed]:
 def parse_branches(output: bytes) -> Iterator[Branch]:
     """The branches of `for-each-ref` in `BRANCH_FORMAT`."""
     tokens = [_text(token.removesuffix(b"\n")) for token in output.split(b"\0")[1:]]
-    for start in range(0, len(tokens), 5):
-        if len(tokens) - start < 5:
+    for start in range(0, len(tokens), 7):
+        if len(tokens) - start < 7:
             raise _unreadable("branches", output)
-        mark, name, sha, upstream, track = tokens[start : start + 5]
+        mark, name, sha, upstream, track, date, subject = tokens[start : start + 7]
         counts = {word: int(n) for word, n in re.findall(r"(ahead|behind) (\d+)", track)}
         yield Branch(
             name=name.removeprefix("refs/heads/"),
@@ -224,6 +229,8 @@ def parse_branches(output: bytes) -> Iterator[Branch]:
             upstream="" if track == "gone" else re.sub("^refs/(heads|remotes)/", "", upstream),
             ahead=counts.get("ahead", 0),
             behind=counts.get("behind", 0),
+            date=_utc(date),
+            subject=subject,
         )
 
 
@@ -255,8 +262,12 @@ def _text(value: bytes) -> str:
 
 def _header(tokens: list[bytes]) -> Header:
     sha, author, email, date, subject, body = map(_text, tokens)
-    date = date[:-1] + "+00:00" if date.endswith("Z") else date
-    return Header(sha, author, email, date, subject, body.strip("\n"))
+    return Header(sha, author, email, _utc(date), subject, body.strip("\n"))
+
+
+def _utc(date: str) -> str:
+    """A date in which UTC is `+00:00`; git says `Z` from 2.45 on."""
+    return date[:-1] + "+00:00" if date.endswith("Z") else date
 
 
 def _raw_records(output: bytes) -> tuple[list[tuple[str, bytes, bytes]], bytes]:

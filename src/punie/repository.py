@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from punie.errors import ToolFailure
-from punie.porcelain import HEAD_FORMAT, LOG_FORMAT
+from punie.porcelain import LOG_FORMAT
 from punie.workspace import Completed, Workspace
 
 GIT = (
@@ -226,8 +226,7 @@ class Repository:
             return await self._described(f"--max-count={most}")
         chosen = await self.git("log", f"--max-count={most}", "--format=%H")
         hashes = chosen.stdout.decode().split()
-        whole = replace(self, pathspec="")
-        return await whole._described("--no-walk=unsorted", *hashes) if hashes else b""
+        return await self.described(hashes) if hashes else b""
 
     async def _described(self, *which: str) -> bytes:
         done = await self.git("log", "--find-renames", *LOG_FORMAT, *which, also_ok=128)
@@ -237,12 +236,9 @@ class Repository:
             raise ToolFailure(self.reason("log", done))
         return done.stdout
 
-    async def headers(self, hashes: list[str]) -> bytes:
-        """Those commits in `HEAD_FORMAT`, each once."""
-        if not hashes:
-            return b""
-        done = await self.plain("log", "--no-walk=unsorted", *HEAD_FORMAT, *hashes, "--")
-        return done.stdout
+    async def described(self, hashes: list[str]) -> bytes:
+        """Those commits in `LOG_FORMAT`, each once."""
+        return await replace(self, pathspec="")._described("--no-walk=unsorted", *hashes)
 
     def shown(self, name: bytes) -> str:
         """A file below `folder` as results name it; bytes outside UTF-8 become U+FFFD."""

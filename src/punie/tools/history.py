@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from difflib import get_close_matches
 from typing import Annotated
@@ -22,6 +21,7 @@ from punie.porcelain import (
 from punie.repository import Repository
 from punie.tool import DEFAULT_LIMIT, Doc, Effect, Item, LineArg, Result, cap, tool
 from punie.tools.git import GitFileDiff, asked, file_diffs, fit_hunks
+from punie.workspace import Completed
 from punie.wrap import Context, middle_cut
 
 LONGEST_LINE = 1000
@@ -197,9 +197,13 @@ def _unblamed(reason: str, path: str, start: int) -> str:
 @tool(effect=Effect.READ)
 async def git_show(context: Context, commit: CommitArg) -> GitShowResult:
     """One commit: message, author, date, and the lines that it changed."""
-    place = await asked(context, ".")
-    sha, place = await asyncio.gather(_resolved(place, commit), place.configured())
-    done = await place.plain("show", place.renames, *SHOW_FORMAT, sha, "--")
+    if ".." in commit or commit.startswith("^"):
+        raise ToolFailure(f"commit {commit!r} is a range: give one commit, or use git_log")
+    place = await (await asked(context, ".")).configured()
+    which = ("--end-of-options", f"{commit}^{{commit}}", "--")
+    done = await place.plain("show", place.renames, *SHOW_FORMAT, *which, also_ok=128)
+    if done.exit_code:
+        raise ToolFailure(await _unshown(place, commit, done))
     header, changes = parse_show(done.stdout)
     found = file_diffs(changes, place)
     files, cut = cap(found, DEFAULT_LIMIT)
@@ -218,27 +222,21 @@ async def git_show(context: Context, commit: CommitArg) -> GitShowResult:
     )
 
 
-async def _resolved(place: Repository, commit: str) -> str:
-    """Full hash of a commit. `ToolFailure` with the nearest names when there is none."""
-    wanted = f"{commit}^{{commit}}"
-    done = await place.plain("rev-parse", "--verify", "--end-of-options", wanted, also_ok=128)
-    if done.exit_code == 0:
-        return done.out.strip()
-    if "single revision" not in done.err:
-        raise ToolFailure(place.reason("rev-parse", done))
+async def _unshown(place: Repository, commit: str, done: Completed) -> str:
+    """Why there is no such commit, with the nearest names."""
     if "is ambiguous" in done.err:
         found = re.findall(r"hint:\s+(\w+) commit \S+ - (.*)", done.err)
         shown = ", ".join(f"{sha} ({subject})" for sha, subject in found[:10])
-        raise ToolFailure(f"commit {commit!r} may be any of {shown}: give more of the hash")
-    if ".." in commit:
-        raise ToolFailure(f"commit {commit!r} is a range: give one commit, or use git_log")
+        return f"commit {commit!r} may be any of {shown}: give more of the hash"
+    if "bad revision" not in done.err:
+        return place.reason("show", done)
     listed = await place.plain("for-each-ref", "--format=%(refname:short)")
     names = listed.out.splitlines()
     if not names:
-        raise ToolFailure(f"no commit {commit!r}: the repository has no commits yet")
+        return f"no commit {commit!r}: the repository has no commits yet"
     near = " or ".join(map(repr, get_close_matches(commit, [*names, "HEAD"])))
     forms = "give a hash, a branch, a tag or an expression such as 'HEAD~2'"
-    raise ToolFailure(f"no commit {commit!r}: {f'did you mean {near}?' if near else forms}")
+    return f"no commit {commit!r}: {f'did you mean {near}?' if near else forms}"
 
 
 @tool(effect=Effect.READ)
@@ -256,8 +254,9 @@ async def git_branch(context: Context) -> GitBranchResult:
     found, cut = cap(branches, DEFAULT_LIMIT)
     if cut and not any(branch.current for branch in found):
         found[-1:] = [branch for branch in branches if branch.current] or found[-1:]
-    headers = parse_log(await place.headers([branch.hash for branch in found]))
-    about = {header.hash: header for header, _ in headers}
+    encoded = [branch.hash for branch in found if branch.is_encoded]
+    log = parse_log(await place.described(encoded)) if encoded else []
+    subjects = {header.hash: header.subject for header, _ in log}
     return GitBranchResult(
         current=current,
         branches=[
@@ -268,8 +267,8 @@ async def git_branch(context: Context) -> GitBranchResult:
                 ahead=each.ahead,
                 behind=each.behind,
                 hash=each.hash,
-                message=about[each.hash].subject,
-                date=about[each.hash].date,
+                message=subjects.get(each.hash, each.subject),
+                date=each.date,
             )
             for each in found
         ],
