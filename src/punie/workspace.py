@@ -206,8 +206,8 @@ class Workspace:
         """
         start = time.monotonic()
         variables = child_environment() | dict(env or {})
-        starting = asyncio.create_task(
-            asyncio.create_subprocess_exec(
+        try:
+            process = await asyncio.create_subprocess_exec(
                 *command,
                 cwd=cwd or self.root,
                 env={name: value for name, value in variables.items() if value is not None},
@@ -216,12 +216,6 @@ class Workspace:
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
-        )
-        try:
-            process = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            await _stillborn(starting)
-            raise
         except OSError as error:
             raise ToolFailure(f"cannot start {command[0]!r}: {error.strerror}") from None
         except ValueError as error:
@@ -258,17 +252,6 @@ class Workspace:
             timed_out,
             out.cut or err.cut,
         )
-
-
-async def _stillborn(starting: asyncio.Task[asyncio.subprocess.Process]) -> None:
-    """End a process whose start was cancelled: started first, since asyncio hangs otherwise."""
-    with contextlib.suppress(OSError, ValueError):
-        process = await starting
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process._transport.close()  # type: ignore[attr-defined]
-        while process.returncode is None:
-            await asyncio.sleep(POLL)
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
