@@ -3,9 +3,10 @@
     .venv/bin/python benchmarks/git_overhead.py [--rounds 15] [--workspace DIR]
 
 Without `--workspace`, a repository of 2,000 files and 300 commits is made. Tool and command take
-turns; medians of wall time in ms. The command has the tool's own options, so that both do the
-same work; what remains is starting, asking where the repository is and which filters it has
-(one or two short runs of git), and reading the answer.
+turns; medians of wall and processor time in ms (the latter says more on a busy machine). The
+command has the tool's own options, so that both do the same work; what remains is starting,
+asking where the repository is and which filters it has (one or two short runs of git), and
+reading the answer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -76,22 +78,37 @@ def bare_git(root: Path, command: list[str]) -> None:
     )
 
 
+def cpu() -> float:
+    """Seconds of processor time of this process and its ended children."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def clocks() -> tuple[float, float]:
+    """Wall and processor time."""
+    return time.perf_counter(), cpu()
+
+
 async def measure(root: Path, rounds: int) -> None:
     """Take turns and print a line for each tool."""
     context = repos.context(root)
-    print(f"{'tool':12} {'bare':>8} {'tool':>8} {'overhead':>9}   ms, medians of {rounds}")
+    print(f"ms, medians of {rounds}   wall: bare     tool  overhead   processor: bare     tool")
     for name, (arguments, command) in questions(root).items():
         bare, ours = [], []
         for _ in range(rounds):
-            start = time.perf_counter()
+            start = clocks()
             bare_git(root, command)
-            bare.append(1000 * (time.perf_counter() - start))
-            start = time.perf_counter()
+            middle = clocks()
             result, _ = await call(load_tools()[name], context, arguments)
-            ours.append(1000 * (time.perf_counter() - start))
+            end = clocks()
             assert result.success, result.parse_error
-        b, t = median(bare), median(ours)
-        print(f"{name:12} {b:8.1f} {t:8.1f} {t - b:9.1f}")
+            bare.append([1000 * (b - a) for a, b in zip(start, middle, strict=True)])
+            ours.append([1000 * (b - a) for a, b in zip(middle, end, strict=True)])
+        plain, tool = ([median(c) for c in zip(*rows, strict=True)] for rows in (bare, ours))
+        print(
+            f"{name:20} {plain[0]:12.1f} {tool[0]:8.1f} {tool[0] - plain[0]:9.1f}"
+            f" {plain[1]:17.1f} {tool[1]:8.1f}"
+        )
 
 
 def main() -> None:

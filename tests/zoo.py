@@ -393,5 +393,5 @@ def hidden_by_the_user(folder: Path) -> Path:
 @kind
 def thousands_untracked(folder: Path) -> Path:
     root = start(folder)
-    write(root, {f"new/{n % 50}/n{n}.py": "" for n in range(3000)})
+    write(root, {f"new/{n % 50}/n{n}.py": "" for n in range(50_000)})
     return root
