@@ -62,10 +62,10 @@ def test_a_submodule_itself_is_a_thing_of_the_outer_repository(root: Path) -> No
     ]
 
 
-def test_an_empty_git_folder_makes_no_repository(root: Path) -> None:
-    write(root, {"plain/z.py": "1\n"})
-    (root / "plain/.git").mkdir()
+def test_a_git_folder_that_is_none_makes_no_repository(root: Path) -> None:
+    write(root, {"plain/z.py": "1\n", "plain/.git/HEAD": "ref: refs/heads/main\n"})
     assert [f.file for f in answer("git_status", root, path="plain").files] == ["plain/z.py"]
+    assert [f.file for f in answer("git_status", root / "plain").files] == ["z.py"]
 
 
 def test_gits_own_folder_has_no_history(root: Path) -> None:

@@ -198,7 +198,7 @@ class Repository:
     async def _tree(self, *, moved: bool) -> tuple[bytes, set[bytes]]:
         """The prefix of `folder`, and the filters of the submodules below it."""
         prefix, index = b"", self.folder / ".git/index"
-        if moved or not (self.folder / ".git/HEAD").is_file():
+        if moved or not _is_top(self.folder) or (self.folder / ".git").is_file():
             where = ("--show-prefix", "--is-inside-work-tree", "--git-path", "index")
             done = await self.plain("rev-parse", *where)
             prefix, inside, name = done.stdout.partition(b"\ntrue\n")
@@ -254,9 +254,9 @@ def _filters(settings: dict[bytes, bytes]) -> set[bytes]:
 
 
 def _is_top(folder: Path) -> bool:
-    """Whether a repository's working tree starts here."""
+    """Whether a repository's working tree starts here; git passes over a `.git` that is none."""
     mark = folder / ".git"
-    return mark.is_file() or (mark / "HEAD").is_symlink() or (mark / "HEAD").is_file()
+    return mark.is_file() or all(os.path.lexists(mark / p) for p in ("HEAD", "objects", "refs"))
 
 
 def _has_gitlinks(index: Path) -> bool:
