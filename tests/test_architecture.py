@@ -22,9 +22,10 @@ HEAVY = {"torch", "transformers", "peft", "mcp", "acp", "llama_cpp", "numpy", "p
 LAYERS = (
     ("errors",),
     ("settings",),
-    ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust"),
+    ("text", "diff", "strays"),
+    ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "grep"),
     ("lsp", "wrap", "repository", "instrument", "engine"),
-    ("addressing", "outline", "references", "reporter", "terminal"),
+    ("addressing", "listing", "outline", "references", "reporter", "terminal"),
     ("tools", "sandbox", "engine.llama", "engine.http", "engine.scripted"),
     ("agent",),
     ("models", "trace"),

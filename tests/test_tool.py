@@ -51,6 +51,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "git_log": {"count": 3},
     "read_file": {"path": "README.md", "start_line": 1},
     "write_file": {"path": "shop/faulty.py", "content": FAULTY},
+    "search_text": {"pattern": "def .*discount"},
+    "list_files": {"pattern": "*.py"},
     "run_command": {"command": "echo out; echo err >&2; exit 3"},
 }
 """One call of each tool on the demo repository that fills every list of its result."""

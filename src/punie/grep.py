@@ -1,0 +1,198 @@
+"""Lines of files that hold a text or match a regular expression.
+
+A regular expression may take for ever on one line, and nothing can stop Python's `re` inside its
+own process: `needs_worker` tells the safe ones, the others run in a process (`main`) that can be
+killed. Imports little, since that process starts for each search.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+
+from punie import text as files
+
+LARGEST = 32 * 2**20
+"""Bytes of the largest file that is searched."""
+WIDTH = 400
+"""Characters of a line that a match shows."""
+CUT = "… [{n} characters cut] …"
+SPECIAL = frozenset("\\.^$*+?{}[]|()")
+_COUNT = re.compile(r"\d*,?\d*\}")
+_FOR_EVER = re.compile(r"[*+?{(]")
+
+Match = tuple[str, int, str, bool]
+"""File, line (1-based), the line's text, whether it was cut."""
+Skipped = tuple[str, str]
+"""File and the reason why it was not searched."""
+Find = Callable[[str], tuple[int, int] | None]
+"""Where a line matches, from and to; None where it does not."""
+
+
+class Search:
+    """One search through many files. `count` is right also when `matches` is cut at `limit`."""
+
+    def __init__(self, pattern: str, *, plain: bool, limit: int) -> None:
+        """`plain` takes the pattern as it stands, else it is a valid regular expression."""
+        self.needle = pattern if plain else required(pattern)
+        self.find: Find | None = None if plain else _finder(pattern)
+        self.limit = limit
+        self.count = 0
+        self.matches: list[Match] = []
+        self.skipped: list[Skipped] = []
+        self._raw = self.needle.encode() if self.needle.isascii() else None
+
+    def run(self, root: bytes, names: Iterable[bytes], late: Callable[[], bool]) -> None:
+        """Search files, given relative to `root`; `late` is asked before each one."""
+        for name in names:
+            if late():
+                raise TimeoutError
+            shown = name.decode("utf-8", "replace")
+            try:
+                data = _read(os.path.join(root, name))  # noqa: PTH118 (pathlib costs 10 ms here)
+            except FileNotFoundError:
+                continue  # deleted since it was listed
+            except OSError as error:
+                self.skipped.append((shown, error.strerror or str(error)))
+                continue
+            if data is None:
+                self.skipped.append((shown, f"over {LARGEST // 2**20} MB"))
+            elif self._possible(data) and not files.is_binary(data):
+                self._lines(shown, data)
+
+    def _possible(self, data: bytes) -> bool:
+        """Whether a file may hold the needle: a quick look at its bytes."""
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return True
+        return self._raw in data if self._raw is not None else not data.isascii()
+
+    def _lines(self, shown: str, data: bytes) -> None:
+        content = text_of(data, shown)
+        needle, at, number, counted = self.needle, 0, 1, 0
+        while (found := content.find(needle, at)) >= 0:
+            start = content.rfind("\n", 0, found) + 1
+            end = content.find("\n", found)
+            end = len(content) if end < 0 else end
+            if start == len(content):
+                break  # behind the last line's end there is no line
+            line = content[start:end]
+            if self.find is None:
+                span: tuple[int, int] | None = (found - start, found - start + len(needle))
+            else:
+                span = self.find(line)
+            if span is not None:
+                self.count += 1
+                if len(self.matches) < self.limit:
+                    number += content.count("\n", counted, start)
+                    counted = start
+                    self.matches.append((shown, number, *window(line, *span)))
+            at = end + 1
+
+
+def text_of(data: bytes, name: str) -> str:
+    """A file's text with line feeds as its only line ends.
+
+    What is not in the encoding that it should be in is read all the same; odd bytes are U+FFFD.
+    """
+    try:
+        content = files.decode(data, name).text
+    except ValueError:
+        content = data.decode("utf-8", "replace")
+    return content.replace("\r\n", "\n").replace("\r", "\n") if "\r" in content else content
+
+
+def window(line: str, start: int, end: int) -> tuple[str, bool]:
+    """A line, and whether it was cut to what stands around its match."""
+    if len(line) <= WIDTH:
+        return line, False
+    first = max(0, min(start - WIDTH // 4, len(line) - WIDTH))
+    last = min(first + WIDTH, len(line))
+    before = CUT.format(n=first) if first else ""
+    after = CUT.format(n=len(line) - last) if last < len(line) else ""
+    return before + line[first:last] + after, True
+
+
+def needs_worker(pattern: str) -> bool:
+    """Whether matching may take longer than the line and the pattern are long.
+
+    Without repeats and groups it cannot.
+    """
+    return _FOR_EVER.search(re.sub(r"\\.", "", pattern, flags=re.DOTALL)) is not None
+
+
+def required(pattern: str) -> str:
+    """The longest text that is in each match of a valid regular expression; "" if none is sure.
+
+    Reads plain characters outside groups and classes only, and gives up on what it does not know.
+    """
+    if re.search(r"\(\?(?![:=!>]|P<|<[=!])", pattern):
+        return ""  # flags, comments, conditions
+    runs, depth, at = [""], 0, 0
+    while at < len(pattern):
+        char, at = pattern[at], at + 1
+        literal = char not in SPECIAL or char in "]}"
+        if char == "\\":
+            char, at = pattern[at], at + 1
+            if char.isalnum() and char not in "dDwWsSbBAZ":
+                return ""
+            literal = not char.isalnum()
+        elif char == "{" and not (count := _COUNT.match(pattern, at)):
+            literal = True
+        if literal:
+            runs[-1] += char if depth == 0 else ""
+        elif char in "*?{":  # the last character may be missing
+            at = count.end() if char == "{" and count else at
+            runs[-1:] = [runs[-1][:-1], ""]
+        elif char == "|" and depth == 0:
+            return ""
+        else:
+            at = _class_end(pattern, at) if char == "[" else at
+            depth += (char == "(") - (char == ")")
+            runs.append("")
+    return max(runs, key=len)
+
+
+def _class_end(pattern: str, at: int) -> int:
+    """The place behind a class that was opened just before `at`."""
+    at += pattern.startswith("^", at)
+    at += pattern.startswith("]", at)
+    while pattern[at] != "]":
+        at += 2 if pattern[at] == "\\" else 1
+    return at + 1
+
+
+def _finder(pattern: str) -> Find:
+    search = re.compile(pattern).search
+
+    def find(line: str) -> tuple[int, int] | None:
+        match = search(line)
+        return match.span() if match else None
+
+    return find
+
+
+def count_lines(path: bytes) -> int:
+    """Lines of a file; of one over `LARGEST` its line feeds. Raises `OSError`."""
+    data = _read(path)
+    if data is not None:
+        return files.line_count(data)
+    with open(path, "rb", buffering=0) as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(2**20), b""))
+
+
+def _read(path: bytes) -> bytes | None:
+    """A file's bytes; None for one over `LARGEST`."""
+    with open(path, "rb", buffering=0) as file:
+        data = file.read(LARGEST + 1)
+        return data if len(data) <= LARGEST else None
+
+
+def main() -> None:
+    """The worker: a search on standard input, its result on standard output, as `marshal`."""
+    pattern, limit, root, names = marshal.load(sys.stdin.buffer)
+    search = Search(pattern, plain=False, limit=limit)
+    search.run(root, names, lambda: False)
+    marshal.dump((search.count, search.matches, search.skipped), sys.stdout.buffer)
