@@ -82,7 +82,7 @@ async def _listed_by_git(
         words = " ".join(done.err.split()) or "it listed over 32 MB of names"
         raise ToolFailure(f"git cannot list the files: {words}")
     if not done.stdout:
-        command = [*GIT, "check-ignore", "--quiet", "."]
+        command = ["git", "check-ignore", "--quiet", "."]  # it knows no literal pathspecs
         ignored = await workspace.run(command, timeout=seconds, env=ENVIRONMENT, cwd=folder)
         if ignored.exit_code == 0:
             return None

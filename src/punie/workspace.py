@@ -186,11 +186,11 @@ class Workspace:
         Raises `OSError`; `FileExistsError` when the file is to be `new` and is there.
         """
         made = [p for p in path.parents if not p.exists()]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        old = path.stat() if path.exists() else None
         aside = path.parent / f".punie-{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            old = path.stat() if path.exists() else None
             with open(os.open(aside, flags, 0o666 if old is None else 0o600), "wb") as file:
                 file.write(data)
                 if old is not None:
@@ -204,7 +204,8 @@ class Workspace:
             aside.replace(path)  # of two links to one file this removes none
             aside.unlink(missing_ok=True)
         except BaseException:
-            aside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                aside.unlink()
             for folder in made:
                 with contextlib.suppress(OSError):  # no longer empty
                     folder.rmdir()
@@ -265,13 +266,14 @@ class Workspace:
                 os.killpg(process.pid, signal.SIGKILL)
             if leash:
                 end_marked(mark)
-            await process.wait()
             tasks = {feed, drains, lingering}
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
-            # Children in another session may still hold the pipes: only the transport can close.
+            # Children in another session may still hold the pipes: only the transport can close
+            # them, and it must before we wait, since a wait can be cancelled.
             process._transport.close()  # type: ignore[attr-defined]
+            await asyncio.wait(tasks)
+            await process.wait()
         return Completed(
             process.returncode if process.returncode is not None else -1,
             bytes(out.data),

@@ -100,7 +100,7 @@ async def search_text(
     if not pattern or "\n" in pattern or "\r" in pattern:
         reason = "holds a line end, and lines are searched one by one" if pattern else "is empty"
         raise UsageError(f"pattern {pattern!r} {reason}: give what one line holds")
-    deadline = time.monotonic() + context.settings.tool_seconds * 0.95
+    deadline = time.monotonic() + context.settings.tool_seconds * 0.9
     target, files = await _files(context, path)
     names = [name for name, facts in files.items() if stat.S_ISREG(facts.st_mode)]
     problem = _problem(pattern)

@@ -8,6 +8,8 @@
 | goto_definition, document_symbols, workspace_symbols, hover | `ast` |
 | find_references | `ast` and the text of each line |
 | read_file, write_file | the file's bytes |
+| search_text | `git grep`, with Perl's expressions |
+| list_files | `git ls-files` with its own globs, `os.stat` |
 | run_command | `subprocess` |
 
 A check returns `kind: what differs`, or an empty text. A failed call is right when the plain way
@@ -253,6 +255,36 @@ def _command(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
     return _differ("exit code", result.exit_code, done.returncode)
 
 
+def _lines_found(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    command = ["git", "grep", "--untracked", "-I", "-n", "-z", "--full-name", "--no-color"]
+    expected: set[tuple[str, int]] = set()
+    for kind in ("-P", "-F"):  # what matches nothing is searched as plain text
+        text = _run(
+            inventory, *command, kind, "-e", args["pattern"], *_under(args.get("path", "."))
+        )
+        fields = [line.split("\0") for line in text.split("\n") if line.count("\0") == 2]
+        expected = expected or {(file, int(line)) for file, line, _ in fields}
+    if result.truncated:
+        return _differ("search count", result.match_count, len(expected))
+    return _differ("search", {(m.file, m.line) for m in result.matches}, expected)
+
+
+def _files_listed(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    path, pattern = args.get("path", ".").rstrip("/"), args.get("pattern", "*")
+    below = "" if path == "." else f"{path}/"
+    glob = f":(glob){below}{pattern if '/' in pattern else f'**/{pattern}'}"
+    listing = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", glob]
+    names = {name for name in inventory.git(*listing).split("\0") if name}
+    names = {name for name in names if (inventory.root / name).is_file()}
+    for file in result.files:
+        size = (inventory.root / file.path).lstat().st_size
+        if fault := _differ(f"size of {file.path}", file.size, size):
+            return fault
+    if result.truncated:
+        return _differ("file count", result.file_count, len(names))
+    return _differ("files", {file.path for file in result.files}, names)
+
+
 CHECKS: dict[str, Check] = {
     "git_status": _status,
     "git_diff": _diff,
@@ -268,5 +300,7 @@ CHECKS: dict[str, Check] = {
     "read_file": _read,
     "write_file": _write,
     "run_command": _command,
+    "search_text": _lines_found,
+    "list_files": _files_listed,
 }
 """Second way by tool."""
