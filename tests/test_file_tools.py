@@ -48,7 +48,9 @@ def put(root: Path, path: str, content: str) -> WriteResult:
     assert isinstance(result, WriteResult)
     assert isinstance(here.approver, Allow)
     if result.success and result.diff:
-        assert [r.detail for r in here.approver.requests] == [result.diff]
+        (request,) = here.approver.requests
+        led = "" if request.detail.startswith("---") else f"{path} leads to a.txt\n"
+        assert request.detail == led + result.diff
     return result
 
 

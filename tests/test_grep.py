@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from punie import text as encoded
-from punie.grep import LARGEST, WIDTH, Search, count_lines, needs_worker, required, window
+from punie.grep import LARGEST, WIDTH, Search, TooWide, count_lines, required, safe_width, window
 from punie.listing import matcher
 from punie.tools.files import split_lines
 from punie.wrap import CUT_NOTE, middle_cut
@@ -64,14 +64,23 @@ def test_the_required_text_is_the_longest_that_is_sure(pattern: str, text: str) 
     assert required(pattern) == text
 
 
-@pytest.mark.parametrize("pattern", ["a.b", "^x$", r"\bfoo\b", r"f\(", "one|two", "[abc]x", r"\*"])
-def test_what_cannot_take_long_needs_no_process(pattern: str) -> None:
-    assert not needs_worker(pattern)
+@pytest.mark.parametrize(
+    ("width", "patterns"),
+    [
+        (LARGEST, ["a.b", "^x$", r"\bfoo\b", r"f\(", "one|two", "[abc]x", r"\*"]),
+        (1000, ["a*", "a+?", "[*]", r"\\+"]),
+        (200, ["a*b*", r"def \w+.*:"]),
+        (0, ["(a)", "a{9}", "a*b*c*", "(?i)a"]),
+    ],
+)
+def test_only_what_ends_soon_is_tried_in_this_process(width: int, patterns: list[str]) -> None:
+    assert [safe_width(pattern) for pattern in patterns] == [width] * len(patterns)
 
 
-@pytest.mark.parametrize("pattern", ["a*", "(a)", "a{9}", "a?", r"\\+"])
-def test_what_repeats_does(pattern: str) -> None:
-    assert needs_worker(pattern)
+def test_a_line_too_wide_is_left_to_the_process(tmp_path: Path) -> None:
+    write(tmp_path, {"x": "a" * 10 + "b"})
+    with pytest.raises(TooWide):
+        Search("a+", plain=False, limit=1).run(bytes(tmp_path), [b"x"], lambda: False, 10)
 
 
 @settings(max_examples=400, deadline=None)

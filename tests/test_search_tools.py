@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +130,7 @@ def search_fifo(root: Path) -> SearchResult:
 @pytest.mark.parametrize("text", ["(a+)+$", "(a|aa)+$", "(a+a+)+$"])
 def test_an_expression_that_would_take_for_ever_ends_at_the_limit(root: Path, text: str) -> None:
     write(root, {"long.txt": "a" * 60 + "!\n"})
-    start = time.monotonic()
     result = search(root, text, settings={"tool_seconds": 1.0})
-    assert time.monotonic() - start < 20
     assert "search_text took longer than its limit of 1 s" in reason(result)
 
 

@@ -1,8 +1,8 @@
 """Lines of files that hold a text or match a regular expression.
 
 A regular expression may take for ever on one line, and nothing can stop Python's `re` inside its
-own process: `needs_worker` tells the safe ones, the others run in a process (`main`) that can be
-killed. Imports little, since that process starts for each search.
+own process. `safe_width` tells what is quick all the same; for the rest there is a process that
+can be killed (`main`). Imports little, since that process starts for each such search.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ WIDTH = 400
 CUT = "… [{n} characters cut] …"
 SPECIAL = frozenset("\\.^$*+?{}[]|()")
 _COUNT = re.compile(r"\d*,?\d*\}")
-_FOR_EVER = re.compile(r"[*+?{(]")
+_REPEAT = re.compile(r"[*+?]+")
+SAFE_WIDTHS = {0: LARGEST, 1: 1000, 2: 200}
+"""Characters of a line on which an expression with so many repeats takes under 0.1 s."""
 
 Match = tuple[str, int, str, bool]
 """File, line (1-based), the line's text, whether it was cut."""
@@ -32,6 +34,10 @@ Find = Callable[[str], tuple[int, int] | None]
 """Where a line matches, from and to; None where it does not."""
 
 
+class TooWide(Exception):
+    """A line is too long to be tried on in this process."""
+
+
 class Search:
     """One search through many files. `count` is right also when `matches` is cut at `limit`."""
 
@@ -39,14 +45,25 @@ class Search:
         """`plain` takes the pattern as it stands, else it is a valid regular expression."""
         self.needle = pattern if plain else required(pattern)
         self.find: Find | None = None if plain else _finder(pattern)
+        self.tail = re.compile(re.escape(pattern) + "[^\n]*") if plain else None
         self.limit = limit
         self.count = 0
         self.matches: list[Match] = []
         self.skipped: list[Skipped] = []
         self._raw = self.needle.encode() if self.needle.isascii() else None
 
-    def run(self, root: bytes, names: Iterable[bytes], late: Callable[[], bool]) -> None:
-        """Search files, given relative to `root`; `late` is asked before each one."""
+    def run(
+        self,
+        root: bytes,
+        names: Iterable[bytes],
+        late: Callable[[], bool],
+        width: int = LARGEST,
+    ) -> None:
+        """Search files, given relative to `root`.
+
+        Raises `TimeoutError` when `late` says so, which is asked often, and `TooWide` at a line
+        of more than `width` characters.
+        """
         for name in names:
             if late():
                 raise TimeoutError
@@ -61,7 +78,7 @@ class Search:
             if data is None:
                 self.skipped.append((shown, f"over {LARGEST // 2**20} MB"))
             elif self._possible(data) and not files.is_binary(data):
-                self._lines(shown, data)
+                self._lines(shown, data, late, width)
 
     def _possible(self, data: bytes) -> bool:
         """Whether a file may hold the needle: a quick look at its bytes."""
@@ -69,10 +86,13 @@ class Search:
             return True
         return self._raw in data if self._raw is not None else not data.isascii()
 
-    def _lines(self, shown: str, data: bytes) -> None:
+    def _lines(self, shown: str, data: bytes, late: Callable[[], bool], width: int) -> None:
         content = text_of(data, shown)
         needle, at, number, counted = self.needle, 0, 1, 0
         while (found := content.find(needle, at)) >= 0:
+            if self.tail and len(self.matches) >= self.limit:
+                self.count += sum(1 for _ in self.tail.finditer(content, found))
+                break
             start = content.rfind("\n", 0, found) + 1
             end = content.find("\n", found)
             end = len(content) if end < 0 else end
@@ -82,6 +102,10 @@ class Search:
             if self.find is None:
                 span: tuple[int, int] | None = (found - start, found - start + len(needle))
             else:
+                if len(line) > width:
+                    raise TooWide
+                if late():
+                    raise TimeoutError
                 span = self.find(line)
             if span is not None:
                 self.count += 1
@@ -115,12 +139,13 @@ def window(line: str, start: int, end: int) -> tuple[str, bool]:
     return before + line[first:last] + after, True
 
 
-def needs_worker(pattern: str) -> bool:
-    """Whether matching may take longer than the line and the pattern are long.
+def safe_width(pattern: str) -> int:
+    """Characters of a line on which a regular expression is sure to end soon; 0 for none.
 
-    Without repeats and groups it cannot.
+    Groups and counts may multiply repeats, so there are none for them.
     """
-    return _FOR_EVER.search(re.sub(r"\\.", "", pattern, flags=re.DOTALL)) is not None
+    bare = re.sub(r"\\.", "", pattern, flags=re.DOTALL)
+    return 0 if set("{(") & set(bare) else SAFE_WIDTHS.get(len(_REPEAT.findall(bare)), 0)
 
 
 def required(pattern: str) -> str:
@@ -184,10 +209,18 @@ def count_lines(path: bytes) -> int:
 
 
 def _read(path: bytes) -> bytes | None:
-    """A file's bytes; None for one over `LARGEST`."""
-    with open(path, "rb", buffering=0) as file:
-        data = file.read(LARGEST + 1)
-        return data if len(data) <= LARGEST else None
+    """A file's bytes; None for one over `LARGEST`. Plain calls: pathlib takes thrice as long."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(file).st_size
+        if size > LARGEST:
+            return None
+        data = os.read(file, size + 1)
+        while len(data) != size and (more := os.read(file, 2**20)):  # it grows
+            data += more
+        return data
+    finally:
+        os.close(file)
 
 
 def main() -> None:

@@ -142,8 +142,10 @@ class Plan:
         self.diff = unified_diff(self.shown, old.text if old else None, content)
 
     def __str__(self) -> str:
-        """What is shown for approval."""
-        return self.diff or f"{self.shown} already holds this text"
+        """What is shown for approval: the diff, and where a link leads."""
+        real = self.workspace.relative(self.target)
+        link = f"{self.shown} leads to {real}\n" if real != self.shown else ""
+        return link + (self.diff or f"{self.shown} already holds this text")
 
     def _target(self) -> Path:
         """The file, links resolved: a link is written through, so that it stays one."""

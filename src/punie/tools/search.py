@@ -148,7 +148,7 @@ def _listed(
     below = workspace.relative(target) if target.is_dir() else workspace.relative(target.parent)
     prefix = "" if below == "." else f"{below}/"
     named = [(name, name.decode("utf-8", "replace"), facts) for name, facts in files.items()]
-    chosen = []
+    chosen: list[tuple[bytes, str, os.stat_result]] = []
     for fits in globs:
         chosen = chosen or [
             (name, shown, facts)
@@ -191,17 +191,21 @@ async def _search(
         f"search_text took longer than its limit of {seconds:g} s with pattern {pattern!r}: "
         "give a simpler pattern or a narrower path"
     )
-    if plain or not grep.needs_worker(pattern):
+    if width := grep.LARGEST if plain else grep.safe_width(pattern):
         stopped = threading.Event()
+
+        def is_late() -> bool:
+            return stopped.is_set() or time.monotonic() > deadline
+
         try:
-            await asyncio.to_thread(
-                search.run, root, names, lambda: stopped.is_set() or time.monotonic() > deadline
-            )
+            await asyncio.to_thread(search.run, root, names, is_late, width)
+            return search
+        except grep.TooWide:
+            pass
         except TimeoutError:
             raise late from None
         finally:
             stopped.set()
-        return search
     done = await context.workspace.run(
         [sys.executable, "-I", "-S", "-B", "-c", WORKER, str(Path(grep.__file__).parents[1])],
         timeout=deadline - time.monotonic(),
