@@ -26,12 +26,13 @@ _REPEAT = re.compile(r"[*+?]+")
 SAFE_WIDTHS = {0: LARGEST, 1: 1000, 2: 200}
 """Characters of a line on which an expression with so many repeats takes under 0.1 s."""
 
+TURNS = 50
+"""Lines that are tried between two looks at the time."""
+
 Match = tuple[str, int, str, bool]
 """File, line (1-based), the line's text, whether it was cut."""
 Skipped = tuple[str, str]
 """File and the reason why it was not searched."""
-Find = Callable[[str], tuple[int, int] | None]
-"""Where a line matches, from and to; None where it does not."""
 
 
 class TooWide(Exception):
@@ -44,12 +45,13 @@ class Search:
     def __init__(self, pattern: str, *, plain: bool, limit: int) -> None:
         """`plain` takes the pattern as it stands, else it is a valid regular expression."""
         self.needle = pattern if plain else required(pattern)
-        self.find: Find | None = None if plain else _finder(pattern)
+        self.search = None if plain else re.compile(pattern).search
         self.tail = re.compile(re.escape(pattern) + "[^\n]*") if plain else None
         self.limit = limit
         self.count = 0
         self.matches: list[Match] = []
         self.skipped: list[Skipped] = []
+        self._turns = 0
         self._raw = self.needle.encode() if self.needle.isascii() else None
 
     def run(
@@ -87,33 +89,49 @@ class Search:
         return self._raw in data if self._raw is not None else not data.isascii()
 
     def _lines(self, shown: str, data: bytes, late: Callable[[], bool], width: int) -> None:
+        """Try the lines that hold the needle."""
         content = text_of(data, shown)
-        needle, at, number, counted = self.needle, 0, 1, 0
-        while (found := content.find(needle, at)) >= 0:
+        if not self.needle:
+            self._every_line(shown, content, late, width)
+            return
+        at, number, counted = 0, 1, 0
+        while (found := content.find(self.needle, at)) >= 0:
             if self.tail and len(self.matches) >= self.limit:
                 self.count += sum(1 for _ in self.tail.finditer(content, found))
                 break
             start = content.rfind("\n", 0, found) + 1
             end = content.find("\n", found)
             end = len(content) if end < 0 else end
-            if start == len(content):
-                break  # behind the last line's end there is no line
-            line = content[start:end]
-            if self.find is None:
-                span: tuple[int, int] | None = (found - start, found - start + len(needle))
+            line, at = content[start:end], end + 1
+            if self.search is None:
+                span = (found - start, found - start + len(self.needle))
+            elif match := self._tried(line, late, width):
+                span = match.span()
             else:
-                if len(line) > width:
-                    raise TooWide
-                if late():
-                    raise TimeoutError
-                span = self.find(line)
-            if span is not None:
-                self.count += 1
-                if len(self.matches) < self.limit:
-                    number += content.count("\n", counted, start)
-                    counted = start
-                    self.matches.append((shown, number, *window(line, *span)))
-            at = end + 1
+                continue
+            number += content.count("\n", counted, start)
+            counted = start
+            self._add(shown, number, line, span)
+
+    def _every_line(self, shown: str, content: str, late: Callable[[], bool], width: int) -> None:
+        lines = content.removesuffix("\n").split("\n") if content else []
+        for number, line in enumerate(lines, 1):
+            if match := self._tried(line, late, width):
+                self._add(shown, number, line, match.span())
+
+    def _tried(self, line: str, late: Callable[[], bool], width: int) -> re.Match[str] | None:
+        if len(line) > width:
+            raise TooWide
+        self._turns += 1
+        if self._turns % TURNS == 0 and late():
+            raise TimeoutError
+        assert self.search is not None
+        return self.search(line)
+
+    def _add(self, shown: str, number: int, line: str, span: tuple[int, int]) -> None:
+        self.count += 1
+        if len(self.matches) < self.limit:
+            self.matches.append((shown, number, *window(line, *span)))
 
 
 def text_of(data: bytes, name: str) -> str:
@@ -187,16 +205,6 @@ def _class_end(pattern: str, at: int) -> int:
     while pattern[at] != "]":
         at += 2 if pattern[at] == "\\" else 1
     return at + 1
-
-
-def _finder(pattern: str) -> Find:
-    search = re.compile(pattern).search
-
-    def find(line: str) -> tuple[int, int] | None:
-        match = search(line)
-        return match.span() if match else None
-
-    return find
 
 
 def count_lines(path: bytes) -> int:

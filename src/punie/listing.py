@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
+import itertools
 import os
 import re
 import shutil
 import stat
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -30,26 +32,33 @@ async def listing(workspace: Workspace, target: Path, seconds: float) -> Listing
     """
     target = target.resolve()
     found: Listing = {}
-    if not target.is_dir():
-        _add(workspace.root, target, [b""], found)
-        return found
-    pending = [target]
-    while pending:
-        folder = pending.pop()
-        names = await _listed_by_git(workspace, folder, seconds, nested=folder != target)
-        if names is None:
-            names = await asyncio.to_thread(_walked, workspace, folder)
-        pending += await asyncio.to_thread(_add, workspace.root, folder, names, found)
+    pending = [target] if target.is_dir() else []
+    stopped = threading.Event()  # a thread cannot be cancelled, but it can be told
+    try:
+        if not pending:
+            _add(workspace.root, target, [b""], found, stopped)
+        while pending:
+            folder = pending.pop()
+            names = await _listed_by_git(workspace, folder, seconds, nested=folder != target)
+            if names is None:
+                names = await asyncio.to_thread(_walked, workspace, folder, stopped)
+            pending += await asyncio.to_thread(_add, workspace.root, folder, names, found, stopped)
+    finally:
+        stopped.set()
     return dict(sorted(found.items()))
 
 
-def _add(root: Path, folder: Path, names: Iterable[bytes], found: Listing) -> list[Path]:
+def _add(
+    root: Path, folder: Path, names: Iterable[bytes], found: Listing, stopped: threading.Event
+) -> list[Path]:
     """Add the files and links that are there; returns the repositories among the folders."""
     base = os.fsencode(folder)
     prefix = os.fsencode(folder.relative_to(root))
     prefix = b"" if prefix == b"." else prefix
     nested = []
     for name in names:
+        if stopped.is_set():
+            break
         path = os.path.join(base, name) if name else base  # noqa: PTH118 (bytes)
         try:
             facts = os.lstat(path)
@@ -89,12 +98,13 @@ async def _listed_by_git(
     return done.stdout.split(b"\0")[:-1]
 
 
-def _walked(workspace: Workspace, folder: Path) -> list[bytes]:
+def _walked(workspace: Workspace, folder: Path, stopped: threading.Event) -> list[bytes]:
     """All files below a folder, but those of `SKIPPED` folders unless it lies in one itself."""
     asked = folder != workspace.root
     skipped = {".git"} if asked and _aside(workspace, folder) else SKIPPED
     base = os.fsencode(folder)
-    return [os.path.relpath(os.fsencode(path), base) for path in workspace.walk(folder, skipped)]
+    walk = itertools.takewhile(lambda path: not stopped.is_set(), workspace.walk(folder, skipped))
+    return [os.path.relpath(os.fsencode(path), base) for path in walk]
 
 
 def _aside(workspace: Workspace, folder: Path) -> bool:
@@ -120,6 +130,8 @@ def matcher(glob: str) -> Glob:
             raise UsageError(f"pattern {glob!r} is empty: give a glob such as '*.py'")
         glob = "**"
     tests = [_segments(choice) for choice in _choices(glob)]
+    if len(tests) == 1 and len(tests[0]) == 2 and (last := tests[0][1]) and not tests[0][0]:
+        return lambda path: last(path.rpartition("/")[2]) is not None  # about the name alone
     return lambda path: any(_fits(test, path.split("/")) for test in tests)
 
 

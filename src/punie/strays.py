@@ -3,7 +3,7 @@
 A process group can be left (`setsid`, a double fork), so each child of such a run carries a mark
 in its environment, by which it is found in /proc. And we may be killed ourselves: a watcher in
 the group waits for our end of a pipe to close, and then does both. Not found is what leaves the
-group *and* clears its environment, or where there is no /proc.
+group *and* clears or overwrites its environment, or where there is no /proc.
 """
 
 from __future__ import annotations

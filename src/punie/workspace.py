@@ -257,8 +257,7 @@ class Workspace:
         try:
             async with asyncio.timeout(timeout):
                 await asyncio.wait({drains, lingering}, return_when="FIRST_COMPLETED")
-                while process.returncode is None:  # it closed its output and goes on
-                    await asyncio.sleep(POLL)
+                await _exited(process)  # it may have closed its output and go on
         except TimeoutError:
             timed_out = True
         finally:
@@ -306,9 +305,16 @@ async def _feed(stream: asyncio.StreamWriter | None, data: bytes | None) -> None
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
     """Returns `GRACE` seconds after the process has ended, although others hold its output."""
-    while process.returncode is None:
-        await asyncio.sleep(POLL)
+    await _exited(process)
     await asyncio.sleep(GRACE)
+
+
+async def _exited(process: asyncio.subprocess.Process) -> None:
+    """Returns when the process has ended; its own `wait` may wait for its pipes as well."""
+    delay = POLL / 64
+    while process.returncode is None:
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, POLL)
 
 
 async def _drain(

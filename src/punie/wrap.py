@@ -160,8 +160,8 @@ def cut(result: Result, most: int, limit: int = DEFAULT_LIMIT) -> None:
 
     Its own texts are cut in the middle at `most` bytes less `ROOM`, those of its items at
     `MOST_ITEM` characters, every list at `limit` items, the longest list until all texts together
-    hold `MOST_JSON` characters. What reaches a model is what a program prints of it, or the text
-    of the result, both within `most`.
+    hold `MOST_JSON` characters. What reaches a model is what a program prints of it, within
+    `most` bytes in all: the sandbox sees to that.
     """
     room = most - min(ROOM, most // 8)
     if _cut_fields(result, room, room, limit):
