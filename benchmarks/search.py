@@ -5,7 +5,8 @@
 Without a workspace a repository of generated Python files is made. The tools are called as a
 program in the sandbox calls them, in a warm process; git is started for each query, as it has to
 be. Both ways must find the same number, or the row says so. Each round times both ways once, so
-that a busy machine is busy for both.
+that a busy machine is busy for both; `cpu` is processor time, children included, which a busy
+machine changes less.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import resource
 import subprocess
 import tempfile
 import time
@@ -81,26 +83,44 @@ async def measure(root: Path, runs: int) -> None:
     workspace = Workspace(root)
     context = Context(workspace, settings, cast(LanguageServer, None))
     tools = load_tools()
-    print(f"{'query':12} {'tool':12} {'punie':>8} {'bare':>8} {'more':>8}   found (punie, bare)")
+    print(f"{'query':12} {'punie':>8} {'bare':>8} {'more':>8} {'cpu':>8} {'bare cpu':>8}   found")
     for name, tool_name, arguments, command in ROWS:
         tool = tools[tool_name]
         bound = tool.bind((), arguments)
         ours, theirs = [], []
         for _ in range(runs + 1):
-            start = time.perf_counter()
+            start = clocks()
             result, _ = await call(tool, context, bound)
-            ours.append(time.perf_counter() - start)
-            start = time.perf_counter()
+            ours.append(passed(start))
+            start = clocks()
             lines = bare(root, command)
-            theirs.append(time.perf_counter() - start)
+            theirs.append(passed(start))
         counts = dict(result)
         found = counts.get("match_count", counts.get("file_count"))
-        us, them = median(ours[1:]) * 1000, median(theirs[1:]) * 1000
-        same = "" if found == lines else "  DIFFERENT"
+        (us, our_cpu), (them, their_cpu) = medians(ours[1:]), medians(theirs[1:])
+        same = "" if found == lines else f"  DIFFERENT: bare {lines}"
         print(
-            f"{name:12} {tool_name:12} {us:8.1f} {them:8.1f} {us - them:+8.1f}   "
-            f"{found}, {lines}{same}"
+            f"{name:12} {us:8.1f} {them:8.1f} {us - them:+8.1f} {our_cpu:8.1f} {their_cpu:8.1f}   "
+            f"{found}{same}",
+            flush=True,
         )
+
+
+def clocks() -> tuple[float, float]:
+    """Wall time and processor time, of children too, in seconds."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return time.perf_counter(), sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def passed(start: tuple[float, float]) -> tuple[float, float]:
+    """What has passed since, in milliseconds."""
+    now = clocks()
+    return (now[0] - start[0]) * 1000, (now[1] - start[1]) * 1000
+
+
+def medians(times: list[tuple[float, float]]) -> tuple[float, float]:
+    """Of wall time and of processor time."""
+    return median(wall for wall, _ in times), median(cpu for _, cpu in times)
 
 
 def main() -> None:

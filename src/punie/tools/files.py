@@ -119,7 +119,8 @@ def _load(workspace: Workspace, path: Path) -> tuple[bytes, encoded.Text]:
     except ValueError as error:
         raise ToolFailure(f"{shown!r} cannot be shown: {error}") from None
     except OSError as error:
-        raise ToolFailure(f"{shown!r} cannot be read: {error.strerror}") from None
+        link = f", it leads to {str(path.readlink())!r}" if path.is_symlink() else ""
+        raise ToolFailure(f"{shown!r} cannot be read{link}: {error.strerror}") from None
 
 
 class Plan:
