@@ -22,9 +22,9 @@ HEAVY = {"torch", "transformers", "peft", "mcp", "acp", "llama_cpp", "numpy", "p
 LAYERS = (
     ("errors",),
     ("settings",),
-    ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust"),
+    ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "sweep"),
     ("lsp", "wrap", "repository", "instrument", "engine"),
-    ("addressing", "outline", "references", "reporter", "terminal"),
+    ("addressing", "outline", "references", "overlooked", "reporter", "terminal"),
     ("tools", "sandbox", "engine.llama", "engine.http", "engine.scripted"),
     ("agent",),
     ("models", "trace"),
