@@ -28,7 +28,7 @@ def test_a_killed_server_is_started_again(tmp_path: Path) -> None:
         first = server.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        assert await names(server, "helper") == ["helper"]
+        assert await names(server, "main") == ["main"]
         assert server.pid not in (None, first)
         assert not alive(first)
 

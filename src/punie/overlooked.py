@@ -23,13 +23,13 @@ PLACES = 5
 
 
 @dataclass
-class Overlooked:
-    """What the server's references left out."""
+class Uses:
+    """Where a thing is used."""
 
     direct: dict[Spot, None] = field(default_factory=dict)
-    """Uses of the thing itself."""
+    """Of the thing itself."""
     override: dict[Spot, None] = field(default_factory=dict)
-    """Uses of methods that override it."""
+    """Of methods that override it."""
     note: str = ""
     """Where further uses may be unseen, in words."""
 
@@ -39,11 +39,11 @@ async def overlooked(
     declarations: list[Declaration],
     overrides: list[Declaration],
     known: Iterable[Spot],
-) -> Overlooked:
+) -> Uses:
     """Uses of a thing, and of what overrides it, beyond the known ones."""
     if not declarations or not declarations[0].kind:
-        return Overlooked()
-    thing, found = declarations[0], Overlooked()
+        return Uses()
+    thing, found = declarations[0], Uses()
     own, over = {d.spot for d in declarations}, {d.spot for d in overrides}
     first, rest = await _candidates(outline, thing, {*known, *own, *over})
     looked = (first + rest)[:LOOKED_UP] if thing.member else first[:LOOKED_UP]

@@ -6,10 +6,50 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from punie.outline import CLASS, FUNCTIONS, METHODS, Declaration, Outline, Spot, path_of
+from punie.outline import (
+    CLASS,
+    FUNCTIONS,
+    METHODS,
+    MODULE,
+    Declaration,
+    Outline,
+    Spot,
+    path_of,
+)
+from punie.overlooked import Uses, overlooked
 
 PLACES = 5
 """Places that a note lists."""
+
+
+async def everywhere(
+    outline: Outline, spots: Iterable[Spot], declarations: list[Declaration]
+) -> Uses:
+    """All uses of what is declared so, or else stands at some places."""
+    if declarations and declarations[0].kind == MODULE:
+        module = declarations[0]
+        found = Uses(await module_uses(outline, module))
+        found.note = await mentioned(outline, module.qualified, set(found.direct))
+        return found
+    start = dict.fromkeys([*spots, *(d.spot for d in declarations if d.kind)])
+    overrides = await overriding(outline, declarations)
+    known = [*declarations, *overrides]
+    found = Uses(await uses(outline, list(start), known))
+    found.override = await uses(outline, [o.spot for o in overrides], known)
+    more = await overlooked(outline, declarations, overrides, [*found.direct, *found.override])
+    found.direct |= more.direct
+    found.override |= more.override
+    spot = next(iter(start))
+    word = outline.source(spot.path).word_at(spot.line, spot.column)
+    name = declarations[0].name if declarations else word.text if word else ""
+    seen = {*found.direct, *found.override}
+    notes = [
+        await overridden(outline, declarations),
+        more.note,
+        await mentioned(outline, name, seen) if name else "",
+    ]
+    found.note = "; ".join(note for note in notes if note)
+    return found
 
 
 async def uses(

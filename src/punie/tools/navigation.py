@@ -11,8 +11,7 @@ from punie.addressing import Lookup, Target
 from punie.errors import ToolFailure, UsageError
 from punie.lsp import hover_parts
 from punie.outline import MODULE, Declaration, Spot
-from punie.overlooked import overlooked
-from punie.references import mentioned, module_uses, overridden, overriding, uses
+from punie.references import everywhere
 from punie.tool import (
     DEFAULT_LIMIT,
     ColumnArg,
@@ -253,33 +252,17 @@ async def find_references(
     declarations = list(target.declarations)
     if not declarations:  # a use: asked about is what it means, under all its names
         declarations = await lookup.whole(await lookup.definitions(target.spots[0]))
-    if declarations and declarations[0].kind == MODULE:
-        direct = spots = await module_uses(lookup, declarations[0])
-        name, unseen = declarations[0].qualified, ""
-    else:
-        start = dict.fromkeys([*target.spots, *(d.spot for d in declarations if d.kind)])
-        overrides = await overriding(lookup, declarations)
-        known = [*declarations, *overrides]
-        direct = await uses(lookup, list(start), known)
-        others = await uses(lookup, [o.spot for o in overrides], known)
-        more = await overlooked(lookup, declarations, overrides, [*direct, *others])
-        direct, unseen = direct | more.direct, more.note
-        spots = direct | others | more.override
-        name = declarations[0].name if declarations else target.symbol.split(".")[-1]
-    references = [_reference(lookup, spot, spot not in direct) for spot in spots]
+    found = await everywhere(lookup, target.spots, declarations)
+    references = [
+        _reference(lookup, spot, spot not in found.direct) for spot in found.direct | found.override
+    ]
     references.sort(key=lambda r: (r.file, r.line, r.column))
     shown, cut = cap(references, limit)
-    notes = [
-        target.note,
-        await overridden(lookup, declarations),
-        unseen,
-        await mentioned(lookup, name, set(spots)),
-    ]
     return FindReferencesResult(
         symbol=target.symbol,
         reference_count=len(references),
         references=shown,
-        note="; ".join(n for n in notes if n),
+        note="; ".join(note for note in (target.note, found.note) if note),
         truncated=cut,
     )
 
