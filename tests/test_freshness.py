@@ -212,6 +212,25 @@ def test_a_newly_installed_package_is_seen(tmp_path: Path) -> None:
     run(tmp_path, check)
 
 
+def test_texts_are_those_on_disk_and_read_once(tmp_path: Path) -> None:
+    """Links to folders hold no files of their own."""
+    (tmp_path / "link").symlink_to(tmp_path / "pkg")
+
+    async def check(server: Server) -> None:
+        first = await server.texts()
+        assert [str(p.relative_to(tmp_path)) for p in first] == sorted(FILES)
+        use = tmp_path / "pkg/use.py"
+        use.write_bytes(b"changed = 1\n")
+        second = await server.texts()
+        assert second[use] == b"changed = 1\n"
+        core = tmp_path / "pkg/core.py"
+        assert second[core] is first[core]
+        core.unlink()
+        assert core not in await server.texts()
+
+    run(tmp_path, check)
+
+
 def test_further_requests_of_one_query_do_not_look_again(tmp_path: Path) -> None:
     async def check(server: Server) -> None:
         assert await names(server, "latecomer") == []

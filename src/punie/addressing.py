@@ -209,7 +209,7 @@ class Lookup(Outline):
             files = await self.files_with(parts[-1])
             groups = group(await self.attributes(parts, files))
         if not groups:
-            modules = (self.module(path) for path in self.workspace.python_files())
+            modules = (self.module(path) for path in await self._read())
             groups = group(m for m in modules if m.answers(parts))
         outer = [g for g in groups if not g[0].inside_function]
         if outer:

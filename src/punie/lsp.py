@@ -44,6 +44,10 @@ class LanguageServer(Protocol):
         """
         ...
 
+    async def texts(self, *, fresh: bool = True) -> dict[Path, bytes]:
+        """The workspace's Python files with their content, as the answers are about them."""
+        ...
+
     async def close(self) -> None:
         """End the server; later requests fail."""
         ...
@@ -103,6 +107,14 @@ class Server:
         raise ToolFailure(
             f"language server {self._name()!r} failed twice: {failure}; run it by hand to see why"
         )
+
+    async def texts(self, *, fresh: bool = True) -> dict[Path, bytes]:
+        """See `LanguageServer.texts`."""
+        try:
+            await self._ready(fresh)
+        except Gone as error:
+            raise ToolFailure(f"language server {self._name()!r} failed: {error}") from None
+        return await asyncio.to_thread(self._sweep.texts)
 
     async def close(self) -> None:
         """See `LanguageServer.close`."""

@@ -87,12 +87,15 @@ class Outline:
         self._server = context.language_server
         self._fresh = True
         self._sources: dict[Path, Source] = {}
-        self._files: dict[Path, bytes] = {}
-        self._odd: dict[Path, bytes] = {}
+        self._files: dict[Path, bytes] | None = None
 
     async def _ask(self, method: str, params: dict[str, Any]) -> Any:
-        fresh, self._fresh = self._fresh, False  # one look at the disk for each tool call
-        return await self._server.request(method, params, fresh=fresh)
+        return await self._server.request(method, params, fresh=self._first())
+
+    def _first(self) -> bool:
+        """Whether this is the first request of the tool call: one look at the disk is enough."""
+        first, self._fresh = self._fresh, False
+        return first
 
     async def ask(self, method: str, spot: Spot, **more: Any) -> Any:
         """The server's answer to `textDocument/<method>` about a place."""
@@ -299,9 +302,10 @@ class Outline:
     def source(self, path: Path) -> Source:
         """A file's text; read once. What is gone is empty."""
         if path not in self._sources:
-            data = b""
-            with contextlib.suppress(OSError):
-                data = path.read_bytes()
+            data = (self._files or {}).get(path, b"")
+            if not data:
+                with contextlib.suppress(OSError):
+                    data = path.read_bytes()
             self._sources[path] = Source(data)
         return self._sources[path]
 
@@ -312,34 +316,28 @@ class Outline:
         """
         needle = word.encode()
         pattern = re.compile(rb"(?<!\w)" + re.escape(needle) + rb"(?!\w)")
+        files = await self._read()
 
         def search() -> list[Path]:
-            self._read()
-            files = self._odd if odd else self._files
-            held = ((path, data) for path, data in files.items() if needle in data)
-            return [path for path, data in held if pattern.search(data)]
+            held = [(p, data) for p, data in files.items() if needle in data]
+            return [p for p, data in held if pattern.search(data) and _decodes(data) != odd]
 
         return await asyncio.to_thread(search)
 
-    def _read(self) -> dict[Path, bytes]:
-        if not self._files:
-            for path in self.workspace.python_files():
-                with contextlib.suppress(OSError):
-                    data = path.read_bytes()
-                    try:
-                        data.decode()
-                        self._files[path] = data
-                    except UnicodeDecodeError:
-                        self._odd[path] = data
+    async def _read(self) -> dict[Path, bytes]:
+        if self._files is None:
+            self._files = await self._server.texts(fresh=self._first())
         return self._files
 
     async def nearest(self, name: str) -> list[str]:
         """Names that the workspace declares and that look like `name`."""
 
+        files = await self._read()
+
         def search() -> list[str]:
             names = {
-                (a or b).decode()
-                for data in self._read().values()
+                (a or b).decode("utf-8", "replace")
+                for data in files.values()
                 for a, b in _DEFINED.findall(data)
                 if abs(len(a or b) - len(name)) <= 4
             }
@@ -380,6 +378,15 @@ def group(declarations: Iterable[Declaration]) -> list[list[Declaration]]:
     for each in declarations:
         things.setdefault((each.spot.path.with_suffix(""), each.qualified), []).append(each)
     return list(things.values())
+
+
+def _decodes(data: bytes) -> bool:
+    """Whether a file is UTF-8; if not, the server's positions in it are wrong."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _whole_file(link: dict[str, Any]) -> bool:

@@ -25,6 +25,9 @@ TICK = 50_000_000
 COARSE_TICK = 2_000_000_000
 """The same where the file system keeps no parts of a millisecond."""
 
+MOST_TEXT = 64_000_000
+"""Bytes of text that are kept in memory."""
+
 Stamp = tuple[int, int, int, int]
 """mtime and ctime in ns, size in bytes, inode: another one whenever a file's content is another,
 unless it was written twice within `TICK`. ctime cannot be set back, mtime can."""
@@ -40,6 +43,8 @@ class Look:
     """Of files that may change once more without another stamp, and of those asked for."""
     young: frozenset[str] = frozenset()
     """The first of them."""
+    linked: frozenset[str] = frozenset()
+    """Of the files those behind a linked folder, which are also there under another path."""
     installed: frozenset[tuple[str, int]] = frozenset()
     """What tells one state of the workspace's `.venv` from another."""
 
@@ -47,10 +52,11 @@ class Look:
 def look(root: Path, doubtful: Iterable[str] = ()) -> Look:
     """Look at all files under `root` that an answer depends on; read the doubtful ones."""
     now = time.time_ns()
-    files = stamps(root)
+    linked: set[str] = set()
+    files = stamps(root, linked)
     young = frozenset(path for path, stamp in files.items() if _young(stamp, now))
     digests = {path: _digest(path) for path in young.union(doubtful)}
-    return Look(files, digests, young, _installed(root / ".venv"))
+    return Look(files, digests, young, frozenset(linked), _installed(root / ".venv"))
 
 
 class Sweep:
@@ -65,7 +71,9 @@ class Sweep:
         self.doubtful: dict[str, bytes] = {}
         """Digests of files that may have changed since without another stamp."""
         self._known: dict[str, Stamp] = {}
+        self._linked: frozenset[str] = frozenset()
         self._installed: frozenset[tuple[str, int]] = frozenset()
+        self._texts: dict[str, tuple[Stamp, bytes]] = {}
 
     def note(self, seen: Look) -> list[tuple[str, int]]:
         """Paths of files that are new, changed or gone since the look before, and how."""
@@ -82,27 +90,57 @@ class Sweep:
         self.stale |= any(known[path][0] == found[path][0] for path in changed)
         changes += [(path, CHANGED) for path in dict.fromkeys(changed + unstamped)]
         self.version += bool(changes) or self.stale
-        self._known, self._installed = found, seen.installed
+        if unstamped:
+            self._texts = {}
+        self._known, self._linked, self._installed = found, seen.linked, seen.installed
         self.doubtful = {path: seen.digests[path] for path in seen.young}
         return changes
 
+    def texts(self) -> dict[Path, bytes]:
+        """The Python files of the last look with their content, sorted; read again if changed."""
+        known, linked, kept = self._known, self._linked, self._texts
+        found, size = {}, sum(len(text) for _, text in kept.values())
+        for path in sorted(known):
+            if not path.endswith((".py", ".pyi")) or path in linked:
+                continue
+            entry = kept.get(path)
+            if entry is None or entry[0] != known[path]:
+                try:
+                    entry = known[path], Path(path).read_bytes()
+                except OSError:  # gone meanwhile
+                    continue
+                size += len(entry[1])
+                if size < MOST_TEXT:
+                    kept[path] = entry
+            found[Path(path)] = entry[1]
+        for path in kept.keys() - known.keys():
+            del kept[path]
+        return found
 
-def stamps(root: Path) -> dict[str, Stamp]:
-    """Stamps of all files under `root` that an answer depends on, by absolute path."""
+
+def stamps(root: Path, linked: set[str] | None = None) -> dict[str, Stamp]:
+    """Stamps of all files under `root` that an answer depends on, by absolute path.
+
+    Adds to `linked` the paths that are reached through a linked folder.
+    """
     found: dict[str, Stamp] = {}
-    folders = [str(root)]
+    folders = [(str(root), False)]
     while folders:
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+        folder, by_link = folders.pop()
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
                 name = entry.name
                 if name.endswith((".py", ".pyi")) or name in CONFIGURATION:
                     with contextlib.suppress(OSError):  # deleted meanwhile, or a dead link
                         at = entry.stat()
                         found[entry.path] = (at.st_mtime_ns, at.st_ctime_ns, at.st_size, at.st_ino)
-                elif name not in SKIPPED and (
-                    entry.is_dir(follow_symlinks=False) or _linked(entry, root)
-                ):
-                    folders.append(entry.path)
+                        if by_link and linked is not None:
+                            linked.add(entry.path)
+                elif name not in SKIPPED:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append((entry.path, by_link))
+                    elif _linked(entry, root):
+                        folders.append((entry.path, True))
     return found
 
 
