@@ -145,6 +145,10 @@ def use(shape: Shape, square: Square, tiny: Tiny, circle: disc.Circle, other):
         "from shapes.base import Square, decorated\ndecorated(2)\nSquare('x').area()\n"
     ),
     "made/code.py": "import shapes.base\nshapes.base.decorated(3)\n",
+    "other.py": (
+        "import sys\n\nassert sys.platform == 'win32'\n\n\n"
+        "class Pane:\n    def hide(self): ...\n\n\ndef use(pane: Pane):\n    pane.hide()\n"
+    ),
     "lost.py": "from nowhere import decorated\ndecorated(4)\n",
     "latin.py": b"# \xe9\nfrom shapes.base import decorated\ndecorated(5)\n",
 }
@@ -352,6 +356,11 @@ def test_uses_in_ignored_folders_are_found_and_unreadable_files_named(ask: Sessi
         "imports of decorated from modules that are not found are not counted (lost.py:1); "
         "decorated also stands in files that are not UTF-8 and were not searched (latin.py)"
     )
+
+
+def test_uses_in_code_for_another_platform_are_found(ask: Session) -> None:
+    """rich: all of `_win32_console.py` was unknown, and its methods had no uses."""
+    assert used(ask("find_references", symbol="Pane.hide")) == ["other.py:11"]
 
 
 def test_places_that_were_not_looked_at_are_counted(ask: Session) -> None:

@@ -309,6 +309,22 @@ def test_ty_ends_when_its_input_ends(tmp_path: Path) -> None:
 # --- found while building the tools
 
 
+@pytest.mark.parametrize(("platform", "uses"), [("linux", 1), ("all", 2)])
+def test_ty_finds_no_uses_in_code_of_another_platform_than_it_is_told(
+    tmp_path: Path, platform: str, uses: int
+) -> None:
+    text = "import sys\nassert sys.platform == 'win32'\nclass A:\n  def f(self): ...\nA().f()\n"
+    write(tmp_path, {"other.py": text})
+    options = {"configuration": {"environment": {"python-platform": platform}}}
+
+    async def main() -> int:
+        async with bare(tmp_path, initializationOptions=options) as (connection, _):
+            asked = at(tmp_path / "other.py", 4, 7, context={"includeDeclaration": True})
+            return len(await connection.request("textDocument/references", asked, timeout=20))
+
+    assert asyncio.run(main()) == uses
+
+
 def test_ty_points_at_nothing_when_a_name_is_a_module(tmp_path: Path) -> None:
     async def check(server: Server) -> None:
         found = await server.request("textDocument/definition", at(tmp_path / "pkg/use.py", 1, 10))

@@ -228,7 +228,11 @@ def _offer(root: Path) -> dict[str, Any]:
         "processId": os.getpid(),
         "rootUri": root.as_uri(),
         "workspaceFolders": [{"uri": root.as_uri(), "name": root.name}],
-        "initializationOptions": {"diagnosticMode": "workspace"},
+        "initializationOptions": {
+            "diagnosticMode": "workspace",
+            # Else it knows no types in code for other platforms, and finds no uses there.
+            "configuration": {"environment": {"python-platform": "all"}},
+        },
         "capabilities": {
             "general": {"positionEncodings": ["utf-32"]},
             "textDocument": {
