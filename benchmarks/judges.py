@@ -57,9 +57,11 @@ class Pyright:
             if method != "workspace/configuration":
                 return None
             # Without it, an installed project of the same name goes before one in `src`.
-            found = {"autoSearchPaths": True, "diagnosticMode": "openFilesOnly"}
-            settings = {"pythonPath": python, "analysis": found | {"typeCheckingMode": "off"}}
-            return [settings for _ in params["items"]]
+            found: dict[str, Any] = {"autoSearchPaths": True, "diagnosticMode": "openFilesOnly"}
+            found["typeCheckingMode"] = "off"
+            sections = {"python.analysis": found, "basedpyright.analysis": found}
+            whole = {"pythonPath": python, "analysis": found}
+            return [sections.get(item.get("section", ""), whole) for item in params["items"]]
 
         connection = await Connection.start(
             [str(program), "--stdio"], cwd=root, env=dict(os.environ), answer=configuration

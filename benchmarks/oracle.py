@@ -19,6 +19,7 @@ import ast
 import asyncio
 import json
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -255,6 +256,14 @@ async def run(name: str, root: Path, options: argparse.Namespace, cache: Path) -
     return cases
 
 
+def _widen(project: Path) -> None:
+    """Let the judge see the whole repository: some tell pyright to leave out their tests."""
+    if project.is_file():
+        project.write_text(
+            re.sub(r"\[tool\.(?:based)?pyright", "[tool.set-aside", project.read_text())
+        )
+
+
 def _versions(python: str) -> dict[str, str]:
     """The judges' versions in their own environment."""
     code = "from importlib.metadata import version as v; print(v('basedpyright'), v('jedi'))"
@@ -280,6 +289,7 @@ def main() -> None:
             root = Path(folder).resolve() / name
             unpack(fetch(source.package, source.version, source.sha256, cache_dir()), root,
                    source.drop)  # fmt: skip
+            _widen(root / "pyproject.toml")
             kept = cache_dir().with_name("oracle") / source.version
             cases += asyncio.run(run(name, root, options, kept))
             sizes[f"{name} {source.version}"] = len(list(Workspace(root).python_files()))

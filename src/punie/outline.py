@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from punie.pysource import Name, Source
+from punie.pysource import Name, Source, source
 from punie.wrap import Context
 
 MODULE = 2
@@ -306,7 +306,7 @@ class Outline:
             if not data:
                 with contextlib.suppress(OSError):
                     data = path.read_bytes()
-            self._sources[path] = Source(data)
+            self._sources[path] = source(data)
         return self._sources[path]
 
     async def files_with(self, word: str, *, odd: bool = False) -> list[Path]:

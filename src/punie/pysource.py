@@ -14,7 +14,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 
 _LEXEME = re.compile(
@@ -256,3 +256,9 @@ class Source:
             ):
                 return node
         return None
+
+
+@lru_cache(maxsize=256)
+def source(data: bytes) -> Source:
+    """As `Source`, kept for files that are asked about again."""
+    return Source(data)
