@@ -113,6 +113,8 @@ class Bench:
             tests = [d for d in of if "test" in d.place.file]
             chosen += [d for d in of if d not in tests][: wanted - wanted // 6]
             chosen += tests[: wanted // 6]
+        based = [d for d in known if d.kind == "method" and d not in chosen]
+        chosen += [d for d in based if self.arbiter.overriding(d)][: most // 10]
         rest = [d for d in known if d not in chosen]
         return [*chosen, *rest[: max(0, most - len(chosen))]]
 
@@ -143,12 +145,26 @@ class Bench:
             case.answers[name] = {p for p in found if not p.file.startswith("<")} - hidden
         case.answers["ours"] -= hidden
         self._judge(case, lambda meaning: meaning in meant)
-        direct = Meaning(symbol.place.file, symbol.qualified)
-        for use in result.references:
-            meaning = self.arbiter.meaning(Place(use.file, use.line, use.column))
-            if over and meaning in meant:
-                case.marks.append(use.is_override == (meaning != direct))
+        if over:
+            others = await self._uses(own), await self._uses(over)
+            for use in result.references:
+                self._mark(case, use, *others)
         return case
+
+    async def _uses(self, declared: list[Declared]) -> set[Place]:
+        """What basedpyright gives as references of some declarations."""
+        judge = self.judges["basedpyright"]
+        return {p for d in declared for p in (await judge.ask("references", d.place))[0]}
+
+    def _mark(self, case: Case, use: Any, direct: set[Place], through: set[Place]) -> None:
+        """Note whether the mark `is_override` is right, where the trees or the judge tell."""
+        place = Place(use.file, use.line, use.column)
+        symbol = Meaning(case.symbol.place.file, case.symbol.qualified)
+        meaning = self.arbiter.meaning(place)
+        if meaning is not None:
+            case.marks.append(use.is_override == (meaning != symbol))
+        elif (place in direct) != (place in through):
+            case.marks.append(use.is_override == (place in through))
 
     def _heads(self, declared: Declared) -> set[Place]:
         """The place of a declaration and those in its decorators, which are part of it."""

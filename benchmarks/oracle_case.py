@@ -33,7 +33,7 @@ class Case:
     texts: dict[Place, str] = field(default_factory=dict)
     """The line's text."""
     marks: list[bool] = field(default_factory=list)
-    """For each place whose mark `is_override` the trees can check, whether it is right."""
+    """For each place whose mark `is_override` trees or basedpyright tell, whether it is right."""
 
     def right(self) -> set[Place]:
         """The right places."""

@@ -109,6 +109,13 @@ def first():
     return same()
 
 
+def third():
+    class Inner(Shape):
+        shape_kind = "inner"
+
+    return Inner("x").shape_kind
+
+
 def second():
     def same() -> int:
         return 2
@@ -254,6 +261,14 @@ def test_attributes_set_side_by_side_are_found(ask: Session) -> None:
     assert declared(ask("goto_definition", symbol="Square.rest")) == [f"shapes/base.py:{number}:39"]
     assert used(ask("find_references", symbol="Shape.left")) == ["use.py:9"]
     assert "has no 'lefft'; it has" in ask.fails("hover", symbol="Shape.lefft")
+
+
+def test_variables_of_a_class_inside_a_function_are_its_own(ask: Session) -> None:
+    """starlette: the server does not list them, and the base's uses were given as theirs."""
+    number = line("shapes/base.py", 'shape_kind = "inner"')
+    for symbol in ("third.Inner.shape_kind", "Inner.shape_kind"):
+        assert declared(ask("goto_definition", symbol=symbol)) == [f"shapes/base.py:{number}:9"]
+        assert used(ask("find_references", symbol=symbol)) == [f"shapes/base.py:{number + 2}"]
 
 
 def test_keywords_of_a_dataclass_are_uses_of_its_fields(ask: Session) -> None:

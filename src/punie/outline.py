@@ -282,7 +282,9 @@ class Outline:
         return found
 
     async def attributes(self, parts: Sequence[str], paths: list[Path]) -> list[Declaration]:
-        """Attributes that methods set on `self`, which the server does not list."""
+        """Attributes that the server does not list: those that methods set on `self`, and those of
+        classes inside functions.
+        """
         found: list[Declaration] = []
         name = parts[-1]
         for path in paths:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
+from typing import TypeGuard
 
 _LEXEME = re.compile(
     r"""
@@ -38,6 +39,7 @@ _EXPORTED = re.compile(
     r"__all__(?:[ \t]*:[^=\n]+)?\s*(?:\+?=\s*[\[(][^\])]*[\])]|\.(?:append|extend)\([^)]*\))"
 )
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_SETS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 _FIELD = re.compile(r"\{[^{}]*\}")
 
 
@@ -205,25 +207,25 @@ class Source:
             return None
 
     def assigned(self, name: str) -> list[tuple[int, int]]:
-        """Places of `name` where methods set it on their first parameter: `self.name = …`.
+        """Places where a class gets an attribute: in its body, or by a method on its first
+        parameter, `self.name = …`.
 
         Of broken code, plain assignments to `self` only.
         """
-        if not re.search(rf"\.\s*{re.escape(name)}(?!\w)", self.text):
+        if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", self.text):
             return []
         if self._tree is None:
             pattern = rf"\bself\.({re.escape(name)})\b[ \t]*(?::[^=\n]+)?=(?!=)"
             return [self.place(m.start(1)) for m in re.finditer(pattern, self.text)]
         found = set()
-        for function in ast.walk(self._tree):
-            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-                continue
-            for first in [*function.args.posonlyargs, *function.args.args][:1]:
-                for node in ast.walk(function):
-                    if isinstance(node, ast.Attribute) and node.attr == name:
-                        own = isinstance(node.value, ast.Name) and node.value.id == first.arg
-                        if own and isinstance(node.ctx, ast.Store):
-                            found.add(self._end(node))
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.ClassDef):
+                parts = [p for each in node.body if isinstance(each, _SETS) for p in ast.walk(each)]
+                found |= {self._end(p) for p in parts if _stored(p, name)}
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for first in [*node.args.posonlyargs, *node.args.args][:1]:
+                    members = (p for p in ast.walk(node) if isinstance(p, ast.Attribute))
+                    found |= {self._end(p) for p in members if _stored(p, name, first.arg)}
         return sorted((line, column - len(name)) for line, column in found)
 
     def _end(self, node: ast.expr) -> tuple[int, int]:
@@ -256,6 +258,14 @@ class Source:
             ):
                 return node
         return None
+
+
+def _stored(node: ast.AST, name: str, of: str = "") -> TypeGuard[ast.expr]:
+    """Whether a node sets the variable `name`, or the attribute `name` of a variable."""
+    if isinstance(node, ast.Attribute):
+        own = isinstance(node.value, ast.Name) and node.value.id == of
+        return own and node.attr == name and isinstance(node.ctx, ast.Store)
+    return isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
 
 
 @lru_cache(maxsize=256)
