@@ -24,7 +24,7 @@ REASONS = {
     "outside": "declared outside of the repository: the three have other stubs and other libraries",
     "several": "one more declaration of the same thing, where we and others share at least one",
     "failed": "our call failed and said why: no answer, not an empty one",
-    "ours open": "ours alone, and the trees do not know: looked at by hand, see below",
+    "ours open": "ours alone; neither judge nor the trees know: each is to be looked at by hand",
     "OURS WRONG": "ours, and by the trees it means something else: a mistake of ours",
     "OURS MISSED": "not ours, and neither said nor explained: a miss of ours",
 }

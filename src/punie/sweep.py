@@ -54,7 +54,9 @@ def look(root: Path, doubtful: Iterable[str] = ()) -> Look:
     now = time.time_ns()
     linked: set[str] = set()
     files = stamps(root, linked)
-    young = frozenset(path for path, stamp in files.items() if _young(stamp, now))
+    since = now - COARSE_TICK
+    late = [path for path, stamp in files.items() if stamp[0] > since or stamp[1] > since]
+    young = frozenset(path for path in late if _young(files[path], now))
     digests = {path: _digest(path) for path in young.union(doubtful)}
     return Look(files, digests, young, frozenset(linked), _installed(root / ".venv"))
 
@@ -78,6 +80,10 @@ class Sweep:
     def note(self, seen: Look) -> list[tuple[str, int]]:
         """Paths of files that are new, changed or gone since the look before, and how."""
         found, known = seen.files, self._known
+        settled = not self.doubtful and not seen.young
+        if settled and found == known and seen.installed == self._installed:
+            self.stale = False
+            return []
         changes = [(path, CREATED) for path in found.keys() - known.keys()]
         changes += [(path, DELETED) for path in known.keys() - found.keys()]
         changed = [p for p, stamp in found.items() if p in known and known[p] != stamp]
