@@ -22,7 +22,7 @@ HEAVY = {"torch", "transformers", "peft", "mcp", "acp", "llama_cpp", "numpy", "p
 LAYERS = (
     ("errors",),
     ("settings",),
-    ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "sweep"),
+    ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "sweep", "declaration"),
     ("lsp", "wrap", "repository", "instrument", "engine"),
     ("addressing", "outline", "references", "overlooked", "reporter", "terminal"),
     ("tools", "sandbox", "engine.llama", "engine.http", "engine.scripted"),

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from punie.declaration import CLASS, Declaration, Spot, group
 from punie.errors import ToolFailure, UsageError
-from punie.outline import CLASS, Declaration, Outline, Spot, group
+from punie.outline import Outline
 from punie.pysource import Name
 
 LISTED = 12

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from punie.outline import CLASS, Declaration, Outline, Spot
+from punie.declaration import CLASS, Declaration, Spot
+from punie.outline import Outline
 
 LOOKED_UP = 300
 """Places that are looked up for one answer."""

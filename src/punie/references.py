@@ -6,16 +6,8 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from punie.outline import (
-    CLASS,
-    FUNCTIONS,
-    METHODS,
-    MODULE,
-    Declaration,
-    Outline,
-    Spot,
-    path_of,
-)
+from punie.declaration import CLASS, FUNCTIONS, METHODS, MODULE, Declaration, Spot
+from punie.outline import Outline, path_of
 from punie.overlooked import Uses, overlooked
 
 PLACES = 5

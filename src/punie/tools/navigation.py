@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import Field
 
 from punie.addressing import Lookup, Target
+from punie.declaration import MODULE, Declaration, Spot
 from punie.errors import ToolFailure, UsageError
 from punie.lsp import hover_parts
-from punie.outline import MODULE, Declaration, Spot
 from punie.references import everywhere
 from punie.tool import (
     DEFAULT_LIMIT,
