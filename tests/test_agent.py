@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -327,8 +328,9 @@ def test_long_output_goes_back_cut_and_is_answered_whole(shop: Path) -> None:
     assert first.answer == "a" * 9000
     shown = engine.asked[1][-2]
     assert shown["role"] == "tool"
-    assert "8000 characters cut" in shown["content"]
-    assert len(shown["content"]) < SHOWN["tuned"] + 100
+    start, cut, end = re.split(r"\n… \[(\d+) characters cut\] …\n", shown["content"])
+    assert start + "a" * int(cut) + end == first.answer
+    assert len(shown["content"].encode()) <= SHOWN["tuned"]
 
 
 def test_only_the_latest_whole_turns_go_back(shop: Path) -> None:

@@ -11,6 +11,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -153,13 +154,13 @@ BAD: dict[str, tuple[list[str], dict[str, Any], int, str]] = {
         ["call", "read_file", "path=latin.py"],
         {},
         1,
-        r"'latin.py' is not UTF-8 text \(byte 3\): it cannot be shown",
+        r"'latin.py' cannot be shown: it is not UTF-8 text \(byte 3\)",
     ),
     "a link to nowhere": (
         ["call", "read_file", "path=dead.py"],
         {},
         1,
-        r"read_file failed: .*No such file or directory: '.*dead.py'",
+        r"'dead.py' cannot be read, it leads to 'nowhere.py': No such file",
     ),
     "a pipe": (["call", "read_file", "path=pipe"], {}, 1, "'pipe' is no regular file"),
     "a folder": (["call", "read_file", "path=shop"], {}, 1, "'shop' is a folder: give a file"),
@@ -409,9 +410,15 @@ def test_an_empty_batch_answers_nothing(bench: Bench) -> None:
 # --- a terminal
 
 
-def on_terminal(bench: Bench, *args: str, replies: list[str], typed: str = "") -> tuple[int, str]:
-    """Status of `punie` on a pseudo-terminal, and all that this showed; `typed` answers `?`."""
+def on_terminal(
+    bench: Bench, *args: str, replies: list[str], typed: str = "", early: str = ""
+) -> tuple[int, str]:
+    """Status of `punie` on a pseudo-terminal, and all that this showed.
+
+    `typed` answers `[y/N]`, a Ctrl-C there is a signal; `early` is typed before it asks.
+    """
     ours, theirs = pty.openpty()
+    os.write(ours, early.encode())
     process = subprocess.Popen(
         [sys.executable, "-m", "punie", *args, *bench.script(replies)],
         cwd=bench.root,
@@ -432,7 +439,10 @@ def on_terminal(bench: Bench, *args: str, replies: list[str], typed: str = "") -
                     break
                 shown += chunk
                 if typed and b"[y/N]" in shown:
-                    os.write(ours, typed.encode())
+                    if typed == "\x03":
+                        process.send_signal(signal.SIGINT)
+                    else:
+                        os.write(ours, typed.encode())
                     typed = ""
     finally:
         if process.poll() is None and time.monotonic() >= deadline:
@@ -481,4 +491,25 @@ def test_a_write_shows_its_diff_and_happens_only_when_it_is_approved(tmp_path: P
     assert (status, shown.splitlines()[-1]) == (0, "True")
     assert (bench.root / "new.py").read_text() == "x: int = 1\n"
     assert bench.punie("undo").status == 0
+    assert snapshot(bench.root) == before
+
+
+def test_ctrl_c_at_an_approval_ends_at_once(tmp_path: Path) -> None:
+    """It once waited for Enter, since a thread was reading the answer."""
+    bench = Bench(tmp_path)
+    before = snapshot(bench.root)
+    status, shown = on_terminal(bench, "ask", "write it", replies=[WRITE], typed="\x03")
+    assert status == 130
+    assert shown.rstrip().endswith("interrupted")
+    assert snapshot(bench.root) == before
+
+
+def test_what_was_typed_before_the_question_does_not_answer_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    before = snapshot(bench.root)
+    status, shown = on_terminal(
+        bench, "ask", "write it", replies=[WRITE], early="y\n", typed="what\nno\n"
+    )
+    assert status == 3
+    assert "Answer y or n." in shown
     assert snapshot(bench.root) == before

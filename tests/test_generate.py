@@ -122,6 +122,31 @@ def test_a_wrong_result_is_found_by_the_second_way(corpus: Path) -> None:
     assert [fault.split(":")[0] for fault in asyncio.run(faults())] == ["log", "lint", "status"]
 
 
+def test_the_second_way_knows_lines_commits_and_branches(corpus: Path) -> None:
+    from punie.factory.examples import second_way
+
+    code = "print(git_blame('README.md'), git_show('HEAD'), git_branch())"
+
+    async def faults() -> list[str]:
+        async with Workshop(corpus / "shop", Inventory(corpus / "shop")) as workshop:
+            outcome, fault = await workshop.run(code)
+            assert fault == ""
+            blame, show, branch = outcome.results
+            blame.lines[0].author = "Nobody"  # type: ignore[attr-defined]
+            show.additions += 1  # type: ignore[attr-defined]
+            branch.branches[0].ahead += 1  # type: ignore[attr-defined]
+            return [
+                second_way.check(call.tool, workshop.inventory, call.args, result)
+                for call, result in zip(outcome.calls, outcome.results, strict=True)
+            ]
+
+    assert [fault.split(":")[0] for fault in asyncio.run(faults())] == [
+        "blame",
+        "lines",
+        "branches",
+    ]
+
+
 def test_slots_speak_of_what_is_there(corpus: Path) -> None:
     inventory = Inventory(corpus / "shop")
     intents, _ = load()

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from punie.lsp import Server
 from punie.pysource import Source
-from punie.tool import Result, load_tools
-from punie.workspace import Workspace
-from punie.wrap import call
-from repos import context, write
+from repos import write
+from servers import Session
 
 FILES: dict[str, str | bytes] = {
     "shop/__init__.py": (
@@ -135,26 +130,6 @@ HANDLERS = {"shop.models.unused": "calls find_user later"}
     "latin.py": b"# \xe9\ndef accent():\n    return 1\n",
     "notes.txt": "find_user",
 }
-
-
-class Session:
-    """One server and one event loop for all tests of this module."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.runner = asyncio.Runner()
-        self.server = Server(Workspace(root), context(root).settings)
-        self.context = context(root, self.server)
-
-    def __call__(self, name: str, **arguments: Any) -> Any:
-        result, _ = self.runner.run(call(load_tools()[name], self.context, arguments))
-        return result
-
-    def fails(self, name: str, **arguments: Any) -> str:
-        result: Result = self(name, **arguments)
-        assert not result.success
-        assert result.parse_error
-        return result.parse_error
 
 
 @pytest.fixture(scope="module")

@@ -316,11 +316,11 @@ def test_tests_run_in_the_environment_of_the_workspace(tmp_path: Path) -> None:
         os.environ.update(given)
 
 
-def test_an_interpreter_without_pytest_is_said_so(tmp_path: Path) -> None:
+def test_an_interpreter_that_is_missing_is_said_so(tmp_path: Path) -> None:
     write(tmp_path, {"test_a.py": "def test_a(): ...\n"})
     result = ask(pytest_run, tmp_path, {"python": "/nowhere/python"})
     assert result.parse_error == (
-        "no pytest for '/nowhere/python': run `/nowhere/python -m pip install pytest`"
+        "cannot start '/nowhere/python': No such file or directory (the setting `python`)"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from pathlib import Path
 
@@ -98,6 +100,14 @@ def test_a_syntax_error_is_a_result(untidy: Path, tool: Tool) -> None:
     assert (found[0].file, found[0].line, found[0].code) == ("broken.py", 1, "invalid-syntax")
 
 
+def test_a_syntax_error_is_a_result_in_preview_mode_too(untidy: Path) -> None:
+    """There ruff gives it no code: all of the folder's violations were lost with it."""
+    (untidy / "ruff.toml").write_text("preview = true\n")
+    found = [v.code for v in ask(ruff_check, untidy).violations]
+    assert "invalid-syntax" in found
+    assert "F401" in found
+
+
 @pytest.mark.parametrize("tool", [typecheck, ruff_check])
 def test_a_limit_cuts_the_list_and_not_the_counts(untidy: Path, tool: Tool) -> None:
     whole, part = ask(tool, untidy), ask(tool, untidy, limit=2)
@@ -182,3 +192,135 @@ def test_types_come_from_the_environment_of_the_workspace(tmp_path: Path) -> Non
     assert "only_here" in ask(typecheck, tmp_path).errors[0].message
     add_venv(tmp_path)
     assert [d.line for d in ask(typecheck, tmp_path).errors] == [2]
+
+
+def test_types_come_from_the_environment_of_the_setting(tmp_path: Path) -> None:
+    root, other = tmp_path / "root", tmp_path / "other"
+    write(root, {"app.py": "from only_here import one\nx: str = one()\n"})
+    add_venv(other)
+    python = str(other / ".venv/bin/python")
+    assert [d.line for d in ask(typecheck, root, {"python": python}).errors] == [2]
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Path:
+    """A project whose configuration leaves things out in every way that people use."""
+    return write(
+        tmp_path,
+        {
+            "pyproject.toml": """
+            [tool.ruff]
+            extend-exclude = ["gen"]
+            [tool.ruff.lint]
+            select = ["F"]
+            per-file-ignores = {"tests/*" = ["F401"]}
+            [tool.ty.src]
+            exclude = ["gen"]
+            [[tool.ty.overrides]]
+            include = ["tests"]
+            rules = {invalid-assignment = "ignore"}
+            """,
+            ".gitignore": "made.py\n",
+            "app.py": 'import os\nx: int = ""\n',
+            "made.py": 'import os\nx: int = ""\n',
+            "gen/out.py": 'import os\nx: int = ""\n',
+            "tests/test_app.py": 'import os\nx: int = ""\n',
+            "part/ruff.toml": '[lint]\nselect = ["E711"]\n',
+            "part/odd.py": "import os\nprint(os.name == None)\n",
+            "noted.py": 'import os  # noqa: F401\nx: int = ""  # ty: ignore[invalid-assignment]\n',
+        },
+    )
+
+
+def test_the_configuration_of_the_workspace_counts(configured: Path) -> None:
+    repos.git(configured, "init", "--quiet")
+    lint, types = ask(ruff_check, configured), ask(typecheck, configured)
+    assert [(v.file, v.code) for v in lint.violations] == [
+        ("app.py", "F401"),
+        ("part/odd.py", "E711"),
+    ]
+    assert [(d.file, d.code) for d in types.errors] == [("app.py", "invalid-assignment")]
+
+
+def test_what_is_excluded_is_checked_when_it_is_named(configured: Path) -> None:
+    for path in ("gen", "gen/out.py", "made.py"):
+        assert [v.code for v in ask(ruff_check, configured, path=path).violations] == ["F401"]
+        assert [d.line for d in ask(typecheck, configured, path=path).errors] == [2]
+
+
+def test_nothing_checked_is_no_clean_bill(configured: Path) -> None:
+    text = (configured / "pyproject.toml").read_text()
+    (configured / "pyproject.toml").write_text(
+        text.replace("[tool.ruff]", "[tool.ruff]\nforce-exclude = true")
+    )
+    reason = "ruff checked nothing: its configuration or .gitignore excludes "
+    for path in ("gen", "gen/out.py"):
+        assert ask(ruff_check, configured, path=path).parse_error == f"{reason}{path!r}"
+
+
+def test_named_pipes_and_links_to_devices_hold_nothing_up(configured: Path) -> None:
+    (configured / "a,b[c]").mkdir()
+    os.mkfifo(configured / "a,b[c]/pipe.py")
+    os.mkfifo(configured / "pipe.py")
+    (configured / "link.py").symlink_to("pipe.py")
+    assert [v.file for v in ask(ruff_check, configured).violations] == [
+        "app.py",
+        "made.py",
+        "part/odd.py",
+    ]
+    assert {d.file for d in ask(typecheck, configured).errors} == {"app.py", "made.py"}
+    for tool in (ruff_check, typecheck):
+        result = ask(tool, configured, path="pipe.py")
+        assert result.parse_error == "'pipe.py' is no Python file"
+
+
+def test_variables_of_the_user_do_not_move_the_report(tmp_path: Path) -> None:
+    write(tmp_path, {"app.py": "import os\n"})
+    variables = {"RUFF_OUTPUT_FILE": "out.txt", "RUFF_OUTPUT_FORMAT": "full", "FORCE_COLOR": "1"}
+    variables |= {"TY_OUTPUT_FORMAT": "concise", "CLICOLOR_FORCE": "1"}
+    os.environ.update(variables)
+    try:
+        assert ask(ruff_check, tmp_path).violation_count == 1
+        assert ask(typecheck, tmp_path).error_count == 0
+    finally:
+        for name in variables:
+            del os.environ[name]
+
+
+def test_a_cell_of_a_notebook_is_named_since_lines_count_from_there(tmp_path: Path) -> None:
+    cells: list[dict[str, object]] = [
+        {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": s}
+        for s in ("x = 1\n", "import os\n")
+    ]
+    book = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "book.ipynb").write_text(json.dumps(book))
+    for path in (".", "book.ipynb"):
+        assert [str(v) for v in ask(ruff_check, tmp_path, path=path).violations] == [
+            "book.ipynb:1:8 F401 `os` imported but unused (cell 2) (fixable)"
+        ]
+    assert ask(typecheck, tmp_path, path="book.ipynb").success
+
+
+def test_many_findings_are_counted_in_full(tmp_path: Path) -> None:
+    write(tmp_path, {"app.py": "import os\n" * 3000 + "x: int = ''\n" * 1000})
+    (tmp_path / "ruff.toml").write_text('[lint]\nselect = ["F401", "F811"]\n')
+    lint, types = ask(ruff_check, tmp_path), ask(typecheck, tmp_path)
+    assert lint.violation_count >= lint.fixable_count >= 3000
+    assert types.error_count == 1000
+    assert (len(lint.violations), len(types.errors)) == (200, 200)
+    assert lint.truncated
+    assert types.truncated
+
+
+@pytest.mark.parametrize("tool", [typecheck, ruff_check])
+def test_odd_bytes_in_a_file_are_a_finding_or_none_but_no_crash(tmp_path: Path, tool: Tool) -> None:
+    for number, content in enumerate(
+        [b"\xff\xfe", b"\0" * 10, b"x = '\xe9'\n", b"\xef\xbb\xbfx = 1\n"]
+    ):
+        (tmp_path / f"f{number}.py").write_bytes(content)
+    (tmp_path / "gone.py").symlink_to("nowhere.py")
+    result = ask(tool, tmp_path)
+    assert result.success
+    found = result.errors if isinstance(result, TypeCheckResult) else result.violations
+    assert "f1.py" in {f.file for f in found}
+    assert "f3.py" not in {f.file for f in found}

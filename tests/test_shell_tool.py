@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +77,69 @@ def test_an_unusable_command_is_an_error(tmp_path: Path, command: str, word: str
     result = run(tmp_path, command)
     assert not result.success
     assert word in (result.parse_error or "")
+
+
+def test_a_daemon_ends_with_the_command(tmp_path: Path) -> None:
+    """`setsid` and a second fork leave the process group; killing that did not reach them."""
+    script = "setsid sh -c '(sleep 1; touch late) & sleep 1; touch later' >/dev/null 2>&1 &"
+    result = run(tmp_path, f"({script}); echo started")
+    assert (result.stdout, result.exit_code) == ("started\n", 0)
+    time.sleep(1.6)
+    assert list(tmp_path.iterdir()) == []
+
+
+SLOW = """
+import asyncio, sys
+from pathlib import Path
+from punie.workspace import Workspace
+command = ["/bin/sh", "-c", "setsid sleep 47 & sleep 47"]
+asyncio.run(Workspace(Path(sys.argv[1])).run(command, timeout=60, leash=True))
+"""
+
+
+def test_nothing_is_left_of_a_command_when_punie_is_killed(tmp_path: Path) -> None:
+    punie = subprocess.Popen([sys.executable, "-c", SLOW, str(tmp_path)])
+    wait_for(lambda: len(processes(tmp_path, b"sleep\x0047\0")) == 2)
+    punie.kill()
+    punie.wait()
+    wait_for(lambda: processes(tmp_path, b"") == [])
+
+
+def processes(folder: Path, command: bytes) -> list[int]:
+    """Processes that work in a folder and whose command line begins so."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cwd").readlink() == folder:
+                found += [int(entry.name)] * (entry / "cmdline").read_bytes().startswith(command)
+        except OSError:
+            continue
+    return found
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_command_meets_no_terminal_no_children_and_no_secret_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUNIE_API_KEY", "s3cret")
+    assert "s3cret" not in run(tmp_path, "env").stdout
+    assert run(tmp_path, "ps -o pid= --ppid $$ | wc -l; tty").stdout.split()[1:] == [
+        "not",
+        "a",
+        "tty",
+    ]
+    waits = "import os\ntry:\n  os.wait()\nexcept ChildProcessError: print('none')"
+    assert run(tmp_path, f'exec {sys.executable} -c "{waits}"').stdout == "none\n"
+
+
+def test_long_output_is_cut_by_its_bytes(tmp_path: Path) -> None:
+    result = run(tmp_path, "yes 漢字 | head -n 100000; yes é | head -n 100000 >&2", output_kb=10)
+    assert result.truncated
+    assert len(f"{result.stdout}{result.stderr}".encode()) < 10_000
+    assert len(str(result).encode()) < 10_000

@@ -49,8 +49,13 @@ CALLS: dict[str, dict[str, Any]] = {
     "git_status": {},
     "git_diff": {},
     "git_log": {"count": 3},
+    "git_blame": {"path": "shop/orders.py", "end_line": 3},
+    "git_show": {"commit": "HEAD"},
+    "git_branch": {},
     "read_file": {"path": "README.md", "start_line": 1},
     "write_file": {"path": "shop/faulty.py", "content": FAULTY},
+    "search_text": {"pattern": "def .*discount"},
+    "list_files": {"pattern": "*.py"},
     "run_command": {"command": "echo out; echo err >&2; exit 3"},
 }
 """One call of each tool on the demo repository that fills every list of its result."""

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from punie.declaration import CLASS, Declaration, Spot, group
 from punie.errors import ToolFailure, UsageError
-from punie.outline import CLASS, Declaration, Outline, Spot, group
+from punie.outline import Outline
 from punie.pysource import Name
 
 LISTED = 12
@@ -145,6 +146,8 @@ class Lookup(Outline):
         uses = [_spot(path, n) for n in source.names(parts[-1])]
         if uses:
             return await self._first_use(path, symbol, uses)
+        if (module := self.module(path)).answers(parts):
+            return _target(symbol, [module])
         if inherited := await self._inherited(symbol):
             return inherited
         if elsewhere := group(await self.declared(parts)):
@@ -204,8 +207,11 @@ class Lookup(Outline):
         parts = symbol.split(".")
         groups = group(await self.declared(parts))
         if not groups:
-            files = await self.files_with(f"self.{parts[-1]}")
+            files = await self.files_with(parts[-1])
             groups = group(await self.attributes(parts, files))
+        if not groups:
+            modules = (self.module(path) for path in await self._read())
+            groups = group(m for m in modules if m.answers(parts))
         outer = [g for g in groups if not g[0].inside_function]
         if outer:
             # What a function declares for itself is out of others' sight, and rarely meant.
@@ -259,7 +265,9 @@ class Lookup(Outline):
         if len(known) == 1:
             return Target(symbol, (next(iter(known.values()))[0],))
         if not known:
-            near = await self.nearest(parts[-1])
+            members = {d.qualified for d in await self.declared(parts[-1:])}
+            near = difflib.get_close_matches(symbol, members, 3, 0.6) if len(parts) > 1 else []
+            near = near or await self.nearest(parts[-1])
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise ToolFailure(f"no symbol {symbol!r} in the workspace{hint}")
         lines = "; ".join(

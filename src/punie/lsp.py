@@ -1,15 +1,16 @@
 """One language server: start, keep fresh, ask, restart.
 
 `Server` runs `ty server` (or the command in the settings) for one workspace. It holds no open
-documents: before each request it compares the Python files on disk with what the server was told
-and sends the differences, so that an answer is about the files as they are now.
+documents: before a query it compares the Python files on disk with what the server was told and
+sends the differences, so that an answer is about the files as they are now. Until one of them
+changes, an answer is kept and given again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import html
+import json
 import os
 import re
 import sys
@@ -19,28 +20,32 @@ from typing import Any, Protocol
 from punie.errors import ToolFailure
 from punie.jsonrpc import Connection, Gone, Refused
 from punie.settings import Settings
-from punie.workspace import SKIPPED, Workspace, child_environment, program
+from punie.sweep import Sweep, look
+from punie.workspace import Workspace, child_environment, program
 
 PATIENCE = 12.0
 """Seconds of silence until the server must show that it lives. A tool has a limit of its own."""
 CLOSE_SECONDS = 1.0
 RETRIED = frozenset({-32801, -32802})
 """LSP codes ContentModified and ServerCancelled: the request may be sent again."""
-CONFIGURATION = frozenset({"pyproject.toml", "ty.toml"})
-CREATED, CHANGED, DELETED = 1, 2, 3
-
-Stamp = tuple[int, int, int]
-"""mtime in ns, size in bytes, inode: changes whenever a file's content does."""
+MOST_KEPT = 4000
+"""Answers that are kept until a file changes."""
 
 
 class LanguageServer(Protocol):
     """Answers LSP requests about one workspace."""
 
-    async def request(self, method: str, params: dict[str, Any]) -> Any:
+    async def request(self, method: str, params: dict[str, Any], *, fresh: bool = True) -> Any:
         """The result of an LSP request, on the files as they are on disk now.
 
-        Positions are 0-based and count Python `str` characters (utf-32). Raises `ToolFailure`.
+        With `fresh` false, as they were at the last request with `fresh`: for the further requests
+        of one query. Positions are 0-based and count Python `str` characters (utf-32). The result
+        is shared: do not change it. Raises `ToolFailure`.
         """
+        ...
+
+    async def texts(self, *, fresh: bool = True) -> dict[Path, bytes]:
+        """The workspace's Python files with their content, as the answers are about them."""
         ...
 
     async def close(self) -> None:
@@ -65,8 +70,10 @@ class Server:
         self._connection: Connection | None = None
         self._closed = False
         self._lock = asyncio.Lock()
-        self._known: dict[str, Stamp] = {}
+        self._sweep = Sweep()
         self._sweeps = 0
+        self._kept: dict[str, Any] = {}
+        self._kept_version = 0
 
     @property
     def pid(self) -> int | None:
@@ -74,14 +81,23 @@ class Server:
         running = self._connection is not None and self._connection.alive
         return self._connection.process.pid if self._connection and running else None
 
-    async def request(self, method: str, params: dict[str, Any]) -> Any:
+    async def request(self, method: str, params: dict[str, Any], *, fresh: bool = True) -> Any:
         """See `LanguageServer.request`."""
         failure: Exception = Gone("it was not started")
+        key = f"{method} {json.dumps(params, sort_keys=True)}"
         for _ in range(2):
             connection = None
             try:
-                connection = await self._ready()
-                return await self._ask(connection, method, params)
+                connection = await self._ready(fresh)
+                version = self._sweep.version
+                if self._kept_version != version or len(self._kept) > MOST_KEPT:
+                    self._kept, self._kept_version = {}, version
+                if key not in self._kept:
+                    answer = await self._ask(connection, method, params)
+                    if version != self._kept_version:  # a file changed while it was made
+                        return answer
+                    self._kept[key] = answer
+                return self._kept[key]
             except Refused as error:
                 raise ToolFailure(f"language server refused {method}: {error}") from None
             except Gone as error:
@@ -91,6 +107,14 @@ class Server:
         raise ToolFailure(
             f"language server {self._name()!r} failed twice: {failure}; run it by hand to see why"
         )
+
+    async def texts(self, *, fresh: bool = True) -> dict[Path, bytes]:
+        """See `LanguageServer.texts`."""
+        try:
+            await self._ready(fresh)
+        except Gone as error:
+            raise ToolFailure(f"language server {self._name()!r} failed: {error}") from None
+        return await asyncio.to_thread(self._sweep.texts)
 
     async def close(self) -> None:
         """See `LanguageServer.close`."""
@@ -123,8 +147,8 @@ class Server:
         finally:
             running.cancel()
 
-    async def _ready(self) -> Connection:
-        """A running server that knows the disk as it was after this call began."""
+    async def _ready(self, fresh: bool) -> Connection:
+        """A running server that, if `fresh`, knows the disk as it was after this call began."""
         before = self._sweeps
         async with self._lock:
             if self._closed:
@@ -135,9 +159,9 @@ class Server:
                 connection = None
             if connection is None:
                 self._connection = connection = await self._start()
-            elif self._sweeps == before:  # else a sweep began since: it serves this call too
+            elif fresh and self._sweeps == before:  # else a sweep began since: it serves this, too
                 self._sweeps += 1
-                await self._refresh(connection)
+                self._connection = connection = await self._refresh(connection)
             return connection
 
     async def _drop(self, connection: Connection) -> None:
@@ -148,7 +172,7 @@ class Server:
 
     async def _start(self) -> Connection:
         self._sweeps += 1
-        self._known = await asyncio.to_thread(sweep, self.workspace.root)
+        self._sweep.note(await asyncio.to_thread(look, self.workspace.root))
         command = self.settings.server_command or [program("ty"), "server"]
         try:
             connection = await Connection.start(
@@ -175,19 +199,17 @@ class Server:
             raise
         return connection
 
-    async def _refresh(self, connection: Connection) -> None:
-        """Tell the server what changed on disk since it was last told."""
-        found = await asyncio.to_thread(sweep, self.workspace.root)
-        known, self._known = self._known, found
-        changes = [
-            (path, CHANGED if path in known else CREATED)
-            for path, stamp in found.items()
-            if known.get(path) != stamp
-        ]
-        changes += [(path, DELETED) for path in known if path not in found]
+    async def _refresh(self, connection: Connection) -> Connection:
+        """Tell the server what changed on disk; start a new one where telling does not help."""
+        seen = await asyncio.to_thread(look, self.workspace.root, self._sweep.doubtful)
+        changes = self._sweep.note(seen)  # from here on nothing may wait until they are sent
+        if self._sweep.stale:
+            await connection.close(timeout=CLOSE_SECONDS)
+            return await self._start()
         if changes:
             events = [{"uri": Path(path).as_uri(), "type": kind} for path, kind in changes]
             await connection.notify("workspace/didChangeWatchedFiles", {"changes": events})
+        return connection
 
     def _environment(self) -> dict[str, str]:
         """Ours, but Punie's own virtual environment is not taken for the workspace's."""
@@ -200,30 +222,17 @@ class Server:
         return " ".join(self.settings.server_command or ["ty", "server"])
 
 
-def sweep(root: Path) -> dict[str, Stamp]:
-    """Stamps of all files under `root` that an answer depends on, by absolute path."""
-    found: dict[str, Stamp] = {}
-    folders = [str(root)]
-    while folders:
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                name = entry.name
-                if name.endswith((".py", ".pyi")) or name in CONFIGURATION:
-                    with contextlib.suppress(OSError):  # deleted meanwhile, or a dead link
-                        stat = entry.stat()
-                        found[entry.path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-                elif name not in SKIPPED and entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-    return found
-
-
 def _offer(root: Path) -> dict[str, Any]:
     """Parameters of `initialize`. What is offered here decides the shapes of all answers."""
     return {
         "processId": os.getpid(),
         "rootUri": root.as_uri(),
         "workspaceFolders": [{"uri": root.as_uri(), "name": root.name}],
-        "initializationOptions": {"diagnosticMode": "workspace"},
+        "initializationOptions": {
+            "diagnosticMode": "workspace",
+            # Else it knows no types in code for other platforms, and finds no uses there.
+            "configuration": {"environment": {"python-platform": "all"}},
+        },
         "capabilities": {
             "general": {"positionEncodings": ["utf-32"]},
             "textDocument": {

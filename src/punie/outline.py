@@ -7,19 +7,13 @@ import contextlib
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from punie.pysource import Name, Source
+from punie.declaration import CLASS, FIELD, MODULE, Declaration, Spot
+from punie.pysource import Name, Source, source
 from punie.wrap import Context
-
-CLASS = 5
-FIELD = 8
-METHODS = frozenset({6, 7, 9})
-"""LSP kinds method, property and constructor."""
-FUNCTIONS = METHODS | {12}
 
 _DEFINED = re.compile(
     rb"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)|^[ \t]*(\w+)[ \t]*(?::[^=\r\n]+)?=(?!=)",
@@ -27,60 +21,23 @@ _DEFINED = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Spot:
-    """Where a name starts, 1-based."""
-
-    path: Path
-    line: int
-    column: int
-
-
-@dataclass(frozen=True)
-class Declaration:
-    """A class, function, variable or attribute where it is declared."""
-
-    name: str
-    kind: int
-    """LSP symbol kind; 0 = unknown, as of a local variable."""
-    spot: Spot
-    """Where its name stands."""
-    qualified: str
-    """Name with its containers: `Class.method`."""
-    start: tuple[int, int]
-    """Line and column where the whole begins: its first decorator, `def`, `class` or name."""
-    end: tuple[int, int]
-    """Line and column behind the whole."""
-    container: Declaration | None = None
-    children: list[Declaration] = field(default_factory=list, compare=False, repr=False)
-
-    @property
-    def inside_function(self) -> bool:
-        """Whether a function or method holds it, at any depth."""
-        outer = self.container
-        return outer is not None and (outer.kind in FUNCTIONS or outer.inside_function)
-
-    def answers(self, parts: Sequence[str]) -> bool:
-        """Whether a dotted name means this: containers and modules may be left out in front.
-
-        Modules may also be left out between, as re-exports do: `pkg.func` for `pkg.core.func`.
-        """
-        own = self.qualified.split(".")
-        if len(parts) <= len(own):
-            return own[len(own) - len(parts) :] == list(parts)
-        modules = iter(self.spot.path.with_suffix("").parts)
-        ahead = len(parts) - len(own)
-        return list(parts[ahead:]) == own and all(part in modules for part in parts[:ahead])
-
-
 class Outline:
     """Declarations and texts for one tool call; reads each file once."""
 
     def __init__(self, context: Context) -> None:
         self.workspace = context.workspace
-        self._ask = context.language_server.request
+        self._server = context.language_server
+        self._fresh = True
         self._sources: dict[Path, Source] = {}
-        self._files: dict[Path, bytes] = {}
+        self._files: dict[Path, bytes] | None = None
+
+    async def _ask(self, method: str, params: dict[str, Any]) -> Any:
+        return await self._server.request(method, params, fresh=self._first())
+
+    def _first(self) -> bool:
+        """Whether this is the first request of the tool call: one look at the disk is enough."""
+        first, self._fresh = self._fresh, False
+        return first
 
     async def ask(self, method: str, spot: Spot, **more: Any) -> Any:
         """The server's answer to `textDocument/<method>` about a place."""
@@ -136,9 +93,80 @@ class Outline:
     async def definitions(self, spot: Spot) -> list[Declaration]:
         """What the name at a place means, in the workspace or outside of it.
 
-        Local variables, parameters and modules are here, too, with kind 0.
+        Local variables and parameters are here, too, with kind 0. What is called through a
+        variable is left out: there the server names the callable beside the variable.
         """
-        return await self._linked(await self.ask("definition", spot), spot)
+        links = await self.ask("definition", spot) or []
+        if path := await self._submodule(spot, links):
+            return [self.module(path)]
+        found = await self._linked(links, spot)
+        word = self.source(spot.path).word_at(spot.line, spot.column)
+        found = [d for d in found if word and d.name == word.text] or found
+        if not self.dotted(spot):
+            found = [d for d in found if not d.member] or found
+        return found
+
+    async def meanings(self, spots: Iterable[Spot]) -> list[set[Spot]]:
+        """As `definitions` of many places, but only where each is; a module is at line 0."""
+        asked = list(spots)
+        answers = await asyncio.gather(*(self.ask("definition", spot) for spot in asked))
+        found = []
+        for spot, links in zip(asked, answers, strict=True):
+            path = await self._submodule(spot, links or [])
+            targets = {Spot(path, 0, 0)} if path else {self._target(link) for link in links or []}
+            found.append(targets)
+        return found
+
+    async def _submodule(self, spot: Spot, links: list[dict[str, Any]]) -> Path | None:
+        """The module that `b` of `a.b` in code is.
+
+        Of it the server says nothing, or points at an import of it in the package's own file.
+        """
+        targets = [self._target(link) for link in links]
+        if not self.dotted(spot) or not all(t.line and self.imported(t) for t in targets):
+            return None
+        source = self.source(spot.path)
+        at = source.offset(spot.line, spot.column)
+        written = re.search(r"(?<![\w.])((?:[^\W\d]\w*\.)+)$", source.text[max(0, at - 200) : at])
+        word = source.word_at(spot.line, spot.column)
+        if written is None or word is None:
+            return None
+        parts = [*written[1].split(".")[:-1], word.text]
+        for root in (self.workspace.root, self.workspace.root / "src"):
+            stem = root.joinpath(*parts)
+            for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+                if path.is_file():
+                    first = Spot(spot.path, *source.place(at - len(written[1])))
+                    links = await self.ask("definition", first) or []
+                    return path if any(_whole_file(link) for link in links) else None
+        return None
+
+    def _target(self, link: dict[str, Any]) -> Spot:
+        path = path_of(link["targetUri"])
+        if _whole_file(link):
+            return Spot(path, 0, 0)
+        return Spot(path, *self.place(path, link["targetSelectionRange"]["start"]))
+
+    def imported(self, spot: Spot) -> bool:
+        """Whether a place is in an import statement."""
+        source = self.source(spot.path)
+        return source.import_at(source.offset(spot.line, spot.column)) is not None
+
+    def dotted(self, spot: Spot) -> bool:
+        """Whether a dot stands right before a place."""
+        source = self.source(spot.path)
+        at = source.offset(spot.line, spot.column)
+        return source.text[at - 1 : at] == "."
+
+    def module(self, path: Path) -> Declaration:
+        """A file as the module that it is; its qualified name begins at its outermost package."""
+        parts = [] if path.stem == "__init__" else [path.stem]
+        folder = path.parent
+        while (folder / "__init__.py").is_file() and folder != self.workspace.root:
+            parts.insert(0, folder.name)
+            folder = folder.parent
+        parts = parts or [folder.name]
+        return Declaration(parts[-1], MODULE, Spot(path, 1, 1), ".".join(parts), (1, 1), (1, 1))
 
     async def whole(self, found: list[Declaration]) -> list[Declaration]:
         """All declarations of the things that are declared here: every overload, the setter."""
@@ -155,8 +183,11 @@ class Outline:
     async def _linked(self, links: Any, asked: Spot) -> list[Declaration]:
         found = []
         for link in links or []:
-            path, whole = path_of(link["targetUri"]), link["targetRange"]
-            target = Spot(path, *self.place(path, link["targetSelectionRange"]["start"]))
+            target, whole = self._target(link), link["targetRange"]
+            path = target.path
+            if not target.line:
+                found.append(self.module(path))
+                continue
             match = [d for d in await self.declarations(path) if d.spot == target]
             if not match:
                 name = self._name_in(target, asked)
@@ -193,13 +224,13 @@ class Outline:
         return found
 
     async def attributes(self, parts: Sequence[str], paths: list[Path]) -> list[Declaration]:
-        """Attributes that methods set on `self`, which the server does not list."""
+        """Attributes that the server does not list: those that methods set on `self`, and those of
+        classes inside functions.
+        """
         found: list[Declaration] = []
         name = parts[-1]
-        pattern = re.compile(rf"\bself\.({re.escape(name)})\b[ \t]*(?::[^=\n]+)?=(?!=)")
         for path in paths:
-            source = self.source(path)
-            hits = [source.place(m.start(1)) for m in pattern.finditer(source.text)]
+            hits = self.source(path).assigned(name)
             classes = [d for d in await self.declarations(path) if d.kind == CLASS] if hits else []
             for hit in hits:
                 owners = [c for c in classes if c.start <= hit < c.end]
@@ -215,40 +246,42 @@ class Outline:
     def source(self, path: Path) -> Source:
         """A file's text; read once. What is gone is empty."""
         if path not in self._sources:
-            data = b""
-            with contextlib.suppress(OSError):
-                data = path.read_bytes()
-            self._sources[path] = Source(data)
+            data = (self._files or {}).get(path, b"")
+            if not data:
+                with contextlib.suppress(OSError):
+                    data = path.read_bytes()
+            self._sources[path] = source(data)
         return self._sources[path]
 
-    async def files_with(self, word: str) -> list[Path]:
-        """The workspace's Python files that hold a word or a text that begins and ends so."""
+    async def files_with(self, word: str, *, odd: bool = False) -> list[Path]:
+        """The workspace's Python files that hold a word or a text that begins and ends so.
+
+        With `odd`, of the files that are not UTF-8, which the server cannot read right.
+        """
         needle = word.encode()
         pattern = re.compile(rb"(?<!\w)" + re.escape(needle) + rb"(?!\w)")
+        files = await self._read()
 
         def search() -> list[Path]:
-            held = ((path, data) for path, data in self._read().items() if needle in data)
-            return [path for path, data in held if pattern.search(data)]
+            held = [(p, data) for p, data in files.items() if needle in data]
+            return [p for p, data in held if pattern.search(data) and _decodes(data) != odd]
 
         return await asyncio.to_thread(search)
 
-    def _read(self) -> dict[Path, bytes]:
-        if not self._files:
-            for path in self.workspace.python_files():
-                try:
-                    self._files[path] = path.read_bytes()
-                    self._files[path].decode()
-                except (OSError, UnicodeDecodeError):  # of no use: positions would be wrong
-                    self._files.pop(path, None)
+    async def _read(self) -> dict[Path, bytes]:
+        if self._files is None:
+            self._files = await self._server.texts(fresh=self._first())
         return self._files
 
     async def nearest(self, name: str) -> list[str]:
         """Names that the workspace declares and that look like `name`."""
 
+        files = await self._read()
+
         def search() -> list[str]:
             names = {
-                (a or b).decode()
-                for data in self._read().values()
+                (a or b).decode("utf-8", "replace")
+                for data in files.values()
                 for a, b in _DEFINED.findall(data)
                 if abs(len(a or b) - len(name)) <= 4
             }
@@ -257,21 +290,41 @@ class Outline:
 
         return await asyncio.to_thread(search)
 
+    def elsewhere(self, word: str, paths: Iterable[Path], known: Iterable[Spot]) -> list[Path]:
+        """Those files that hold a word at other places than the known ones."""
+        offsets: dict[Path, set[int]] = {}
+        for spot in known:
+            at = self.source(spot.path).offset(spot.line, spot.column)
+            offsets.setdefault(spot.path, set()).add(at)
+        pattern = re.compile(rf"{re.escape(word)}(?!\w)")
+        return [
+            path
+            for path in paths
+            if any(
+                m.start() not in offsets.get(path, ())
+                and not re.match(r"\w", self.source(path).text[m.start() - 1 : m.start()])
+                for m in pattern.finditer(self.source(path).text)
+            )
+        ]
+
     def show(self, spot: Spot) -> str:
         """`path:line`."""
         return f"{self.workspace.relative(spot.path)}:{spot.line}"
 
 
-def group(declarations: Iterable[Declaration]) -> list[list[Declaration]]:
-    """Declarations by the thing that they declare.
+def _decodes(data: bytes) -> bool:
+    """Whether a file is UTF-8; if not, the server's positions in it are wrong."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
-    The same name in the same scope is one thing: overloads, a property's getter and setter,
-    branches of an `if`, and a `.pyi` beside its `.py`.
-    """
-    things: dict[tuple[Path, str], list[Declaration]] = {}
-    for each in declarations:
-        things.setdefault((each.spot.path.with_suffix(""), each.qualified), []).append(each)
-    return list(things.values())
+
+def _whole_file(link: dict[str, Any]) -> bool:
+    """Whether a definition is a module: the server then points at nothing, at the file's start."""
+    nothing = {"line": 0, "character": 0}
+    return bool(link["targetRange"] == {"start": nothing, "end": nothing})
 
 
 def path_of(uri: str) -> Path:

@@ -14,7 +14,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import accumulate
+from typing import TypeGuard
 
 _LEXEME = re.compile(
     r"""
@@ -37,6 +39,7 @@ _EXPORTED = re.compile(
     r"__all__(?:[ \t]*:[^=\n]+)?\s*(?:\+?=\s*[\[(][^\])]*[\])]|\.(?:append|extend)\([^)]*\))"
 )
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_SETS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 _FIELD = re.compile(r"\{[^{}]*\}")
 
 
@@ -77,9 +80,12 @@ class Source:
         self.text = text = data.decode("utf-8-sig", "replace")
         self.lines = _LINE_END.split(text)
         """Without line ends; a text that ends with one has an empty last line."""
+        self._binds: dict[str, bool] = {}
 
     @cached_property
     def _starts(self) -> list[int]:
+        if "\r" not in self.text:
+            return [0, *accumulate(len(line) + 1 for line in self.lines)]
         return [0, *(m.end() for m in _LINE_END.finditer(self.text))]
 
     @cached_property
@@ -151,6 +157,22 @@ class Source:
         before = self.text[max(0, offset - 20) : offset]
         return self.import_at(offset) is not None and bool(re.search(r"\sas\s+$", before))
 
+    def binds(self, name: str) -> bool:
+        """Whether an assignment, loop or `as` may give the name to a variable somewhere."""
+        if name not in self._binds:
+            found = re.finditer(rf"{re.escape(name)}(?!\w)", self.text)
+            self._binds[name] = any(self._bound(*m.span()) for m in found)
+        return self._binds[name]
+
+    def _bound(self, start: int, end: int) -> bool:
+        before, after = self.text[max(0, start - 8) : start], self.text[end : end + 200]
+        if re.search(r"[\w.]$", before):
+            return False
+        return bool(
+            re.match(r"[ \t]*(?::[^=\n]+)?:?=(?!=)", after)
+            or re.search(r"\b(?:for|as)[ \t(]+$", before)
+        )
+
     def mentions(self, word: str) -> list[Mention]:
         """Strings that hold a word, each with the word's first place.
 
@@ -184,8 +206,38 @@ class Source:
         except (SyntaxError, ValueError, RecursionError):
             return None
 
+    def assigned(self, name: str) -> list[tuple[int, int]]:
+        """Places where a class gets an attribute: in its body, or by a method on its first
+        parameter, `self.name = …`.
+
+        Of broken code, plain assignments to `self` only.
+        """
+        if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", self.text):
+            return []
+        if self._tree is None:
+            pattern = rf"\bself\.({re.escape(name)})\b[ \t]*(?::[^=\n]+)?=(?!=)"
+            return [self.place(m.start(1)) for m in re.finditer(pattern, self.text)]
+        found = set()
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.ClassDef):
+                parts = [p for each in node.body if isinstance(each, _SETS) for p in ast.walk(each)]
+                found |= {self._end(p) for p in parts if _stored(p, name)}
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for first in [*node.args.posonlyargs, *node.args.args][:1]:
+                    members = (p for p in ast.walk(node) if isinstance(p, ast.Attribute))
+                    found |= {self._end(p) for p in members if _stored(p, name, first.arg)}
+        return sorted((line, column - len(name)) for line, column in found)
+
+    def _end(self, node: ast.expr) -> tuple[int, int]:
+        """Line and column behind a node, which itself counts UTF-8 bytes."""
+        line = node.end_lineno or 1
+        before = self.lines[line - 1].encode()[: node.end_col_offset]
+        return line, len(before.decode("utf-8", "replace")) + 1
+
     def docstring(self, line: int) -> str:
-        """Docstring of the class or function whose name stands on a line; else empty."""
+        """Docstring of the class or function whose name stands on a line; of the module on 0."""
+        if not line:
+            return inspect.cleandoc(ast.get_docstring(self._tree) or "") if self._tree else ""
         node = self._node(line)
         return inspect.cleandoc(ast.get_docstring(node) or "") if node else ""
 
@@ -206,3 +258,17 @@ class Source:
             ):
                 return node
         return None
+
+
+def _stored(node: ast.AST, name: str, of: str = "") -> TypeGuard[ast.expr]:
+    """Whether a node sets the variable `name`, or the attribute `name` of a variable."""
+    if isinstance(node, ast.Attribute):
+        own = isinstance(node.value, ast.Name) and node.value.id == of
+        return own and node.attr == name and isinstance(node.ctx, ast.Store)
+    return isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
+
+
+@lru_cache(maxsize=256)
+def source(data: bytes) -> Source:
+    """As `Source`, kept for files that are asked about again."""
+    return Source(data)

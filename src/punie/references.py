@@ -3,16 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from punie.outline import METHODS, Declaration, Outline, Spot, path_of
+from punie.declaration import CLASS, FUNCTIONS, METHODS, MODULE, Declaration, Spot
+from punie.outline import Outline, path_of
+from punie.overlooked import Uses, overlooked
 
 PLACES = 5
 """Places that a note lists."""
-TRIED = 100
-"""Places whose meaning is looked up for a note."""
+
+
+async def everywhere(
+    outline: Outline, spots: Iterable[Spot], declarations: list[Declaration]
+) -> Uses:
+    """All uses of what is declared so, or else stands at some places."""
+    if declarations and declarations[0].kind == MODULE:
+        module = declarations[0]
+        found = Uses(await module_uses(outline, module))
+        found.note = await mentioned(outline, module.qualified, set(found.direct))
+        return found
+    start = dict.fromkeys([*spots, *(d.spot for d in declarations if d.kind)])
+    overrides = await overriding(outline, declarations)
+    known = [*declarations, *overrides]
+    found = Uses(await uses(outline, list(start), known))
+    found.override = await uses(outline, [o.spot for o in overrides], known)
+    more = await overlooked(outline, declarations, overrides, [*found.direct, *found.override])
+    found.direct |= more.direct
+    found.override |= more.override
+    spot = next(iter(start))
+    word = outline.source(spot.path).word_at(spot.line, spot.column)
+    name = declarations[0].name if declarations else word.text if word else ""
+    seen = {*found.direct, *found.override}
+    notes = [
+        await overridden(outline, declarations),
+        more.note,
+        await mentioned(outline, name, seen) if name else "",
+    ]
+    found.note = "; ".join(note for note in notes if note)
+    return found
 
 
 async def uses(
@@ -39,6 +68,8 @@ async def uses(
                 asked.add(other)
             if not source.is_alias(at):  # the alias is the same import as its original name
                 found[spot] = None
+    for spot in await _variables(outline, found, declarations):
+        del found[spot]
     return found
 
 
@@ -47,6 +78,54 @@ def _declares(declaration: Declaration, spot: Spot) -> bool:
     own = declaration.spot
     inside = declaration.start <= (spot.line, spot.column) <= (own.line, own.column)
     return spot.path == own.path and inside
+
+
+async def _variables(
+    outline: Outline, found: Iterable[Spot], declarations: list[Declaration]
+) -> list[Spot]:
+    """Places that name a variable which holds the thing: both of `append = text.append` but one.
+
+    The server takes the first and all calls of it for uses of the function or class.
+    """
+    if not any(d.kind in FUNCTIONS or d.kind == CLASS for d in declarations):
+        return []
+
+    def plain(spot: Spot) -> bool:
+        return bool(spot.line) and not outline.dotted(spot) and not outline.imported(spot)
+
+    suspects = []
+    for spot in filter(plain, found):
+        source = outline.source(spot.path)
+        name = source.word_at(spot.line, spot.column)
+        if name and source.binds(name.text):
+            suspects.append(spot)
+    own = {d.spot for d in declarations}
+    return [
+        spot
+        for spot, meant in zip(suspects, await outline.meanings(suspects), strict=True)
+        if any(m not in own and m.path == spot.path and plain(m) for m in meant)
+    ]
+
+
+async def module_uses(outline: Outline, module: Declaration) -> dict[Spot, None]:
+    """Where imports and code name a module, also under the names it is imported as.
+
+    The server knows these places only one by one. `from . import x` does not name the package.
+    """
+    spots = [
+        Spot(path, name.line, name.column)
+        for path in await outline.files_with(module.name)
+        for name in outline.source(path).names(module.name)
+    ]
+    meant = await outline.meanings(spots)
+    own = {Spot(module.spot.path.with_suffix(end), 0, 0) for end in (".py", ".pyi")}
+    found = {spot: None for spot, targets in zip(spots, meant, strict=True) if targets & own}
+    aliases = []
+    for spot in found:
+        source = outline.source(spot.path)
+        if alias := source.alias_at(source.offset(spot.line, spot.column)):
+            aliases.append(Spot(spot.path, alias.line, alias.column))
+    return found | await uses(outline, aliases, [])
 
 
 async def overriding(outline: Outline, declarations: list[Declaration]) -> list[Declaration]:
@@ -74,41 +153,21 @@ async def overridden(outline: Outline, declarations: list[Declaration]) -> str:
     return f"{methods[0].qualified} overrides {listed}, whose uses are not counted here"
 
 
-async def untyped(outline: Outline, declarations: list[Declaration], uses: set[Spot]) -> str:
-    """Where `x.name` may be the member asked about, but the server does not know the type of x.
-
-    Such places are in no answer of the server; an empty list of uses would hide them.
-    """
-    if not declarations or declarations[0].container is None:
-        return ""
-    name, spots = declarations[0].name, []
-    for path in await outline.files_with(name):
-        source = outline.source(path)
-        members = (n for n in source.names(name) if source.text[n.offset - 1 : n.offset] == ".")
-        spots += [s for n in members if (s := Spot(path, n.line, n.column)) not in uses]
-    answers = await asyncio.gather(*(outline.ask("definition", s) for s in spots[:TRIED]))
-    unknown = [s for s, answer in zip(spots, answers, strict=False) if not answer]
-    if not unknown:
-        return ""
-    listed = _enumerate([outline.show(s) for s in unknown])
-    return f"uses of .{name} on values of unknown type are not counted ({listed})"
-
-
 async def mentioned(outline: Outline, name: str, uses: set[Spot]) -> str:
-    """Where a name also stands in `__all__` and in strings, in words; empty if nowhere."""
+    """Where a name also stands in `__all__`, strings and unreadable files, in words."""
     paths = await outline.files_with(name)
-    return await asyncio.to_thread(_read_mentions, outline, name, uses, paths)
+    said = await asyncio.to_thread(_read_mentions, outline, name, uses, paths)
+    odd = [outline.workspace.relative(path) for path in await outline.files_with(name, odd=True)]
+    if odd:
+        said.append(f"in files that are not UTF-8 and were not searched ({_enumerate(odd)})")
+    return f"{name} also stands {' and '.join(said)}" if said else ""
 
 
-def _read_mentions(outline: Outline, name: str, uses: set[Spot], paths: list[Path]) -> str:
-    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+def _read_mentions(outline: Outline, name: str, uses: set[Spot], paths: list[Path]) -> list[str]:
     exported: list[str] = []
     strings: list[tuple[bool, str]] = []
-    for path in paths:
+    for path in outline.elsewhere(name, paths, uses):
         source = outline.source(path)
-        known = {source.offset(s.line, s.column) for s in uses if s.path == path}
-        if all(m.start() in known for m in word.finditer(source.text)):
-            continue
         for mention in source.mentions(name):
             spot = Spot(path, mention.line, mention.column)
             if mention.exported:
@@ -120,7 +179,7 @@ def _read_mentions(outline: Outline, name: str, uses: set[Spot], paths: list[Pat
     for where, places in (("__all__", exported), ("strings", [p for _, p in strings])):
         if places:
             said.append(f"in {where} ({_enumerate(places)})")
-    return f"{name} also stands {' and '.join(said)}" if said else ""
+    return said
 
 
 def _enumerate(places: list[str]) -> str:

@@ -2,18 +2,50 @@
 
 `pytest_run` copies this file to a folder of its own and loads it with `-p`; nothing imports it.
 It runs under the workspace's interpreter and pytest (3.8 and 6.1 or later), so it uses the
-standard library only. Objects: `{"root"}`, `{"start"}`, `{"deselected"}`, `{"exit"}` and the
-fields of a finished test.
+standard library and pytest only. Objects: `{"root", "pid"}`, `{"collecting"}`, `{"start"}`,
+`{"deselected"}`, `{"exit"}` and the fields of a finished test.
+
+PYTEST_DONT_REWRITE: without assertions, rewriting them is time lost.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import re
+import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
+
+WRITES = frozenset(
+    {"--html", "--report-log", "--json-report-file", "--alluredir", "--benchmark-save"}
+    | {"--benchmark-json", "--md-report-output", "--csv", "--nunit-xml", "--excelreport"}
+    | {"--pastebin", "--inline-snapshot", "--memray-bin-path", "--pstats-dir"}
+)
+"""Options with a value that make pytest or a plug-in write files, or send results away."""
+SWITCHES = frozenset(
+    {"--json-report", "--benchmark-autosave", "--testmon", "--snapshot-update", "--profile"}
+    | {"--profile-svg", "--md-report", "--debug"}
+)
+"""The like without a value."""
+MOST = 2000
+"""Characters of a message, and of a node id, that are written whole."""
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: Any, args: list[str]
+) -> Iterator[None]:
+    """Find the checkout's packages; then drop options that are unknown or leave traces."""
+    add_paths()
+    yield
+    args[:] = usable(early_config, parser, args)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,23 +55,85 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(reporter, "punie-reports")
 
 
+def add_paths() -> None:
+    """Put `PUNIE_PATHS` on the module path where a package among `PUNIE_NAMES` is missing."""
+    paths = os.environ.get("PUNIE_PATHS", "")
+    if not paths or all(map(found, os.environ.get("PUNIE_NAMES", "").split())):
+        return
+    sys.path[1:1] = paths.split(os.pathsep)
+    given = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([paths, given] if given else [paths])
+
+
+def found(name: str) -> bool:
+    """Whether a module of that name can be imported; looks without importing it."""
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def usable(config: Any, parser: Any, args: list[str]) -> list[str]:
+    """The arguments without those that leave traces, or whose plug-ins are not installed."""
+    try:
+        options = copy.copy(config.option)
+        unknown = set(parser.parse_known_and_unknown_args(list(args), namespace=options)[1])
+    except (Exception, SystemExit):  # pytest says itself what is wrong with them
+        return args
+    configured = len(args) - len(config.invocation_params.args)
+    kept, value = [], False
+    for number, arg in enumerate(args):
+        name, equals, _ = arg.partition("=")
+        theirs = number < configured
+        if theirs and ((value and not arg.startswith("-")) or name in SWITCHES):
+            value = False
+        elif arg in unknown or (theirs and name in WRITES):
+            # Its value may follow; `-n4` and `--cov=src` hold theirs.
+            value = not equals and (arg.startswith("--") or len(arg) == 2)
+        else:
+            kept.append(arg)
+            value = False
+    return kept
+
+
 class Reporter:
     """Writes a line for each thing that happens; each is on disk before the next test runs."""
 
     def __init__(self, path: str) -> None:
-        self.file = open(path, "a", encoding="ascii")  # noqa: SIM115
+        self.os = os  # tests with a fake file system replace the names in modules, not this
+        self.path = path
         self.process = os.getpid()
-        self.phases: dict[str, list[Any]] = {}
+        self.phases: dict[tuple[str, int], list[Any]] = {}
+        self.file = self.open()
+        self.mark = self.identity()
+
+    def open(self) -> int:
+        """A descriptor that appends to the report."""
+        flags = self.os.O_WRONLY | self.os.O_APPEND | self.os.O_CREAT
+        return self.os.open(self.path, flags, 0o600)
+
+    def identity(self) -> tuple[int, int] | None:
+        """Device and inode behind the descriptor; None when a test has closed it."""
+        try:
+            status = self.os.fstat(self.file)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     def write(self, **record: Any) -> None:
-        """Append an object; a forked child that came back into pytest writes nothing."""
-        if os.getpid() == self.process:
-            self.file.write(json.dumps(record) + "\n")
-            self.file.flush()
+        """Append an object; a forked child that came back into pytest writes nothing.
+
+        A test may have closed the descriptor, and its number may be another file's by now.
+        """
+        if self.os.getpid() == self.process:
+            if self.identity() != self.mark:
+                self.file = self.open()
+                self.mark = self.identity()
+            self.os.write(self.file, (json.dumps(record) + "\n").encode("ascii"))
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """The folder that node ids are relative to."""
-        self.write(root=str(session.config.rootpath))
+        self.write(root=str(session.config.rootpath), pid=self.process)
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """The run has ended by itself."""
@@ -49,15 +143,23 @@ class Reporter:
         """Tests that options left out."""
         self.write(deselected=len(items))
 
+    def pytest_collectstart(self, collector: Any) -> None:
+        """A file or class is about to be imported or read."""
+        self.write(collecting=short(collector.nodeid))
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that cannot be collected, or is skipped as a whole."""
         if not report.passed:
             outcome = "error" if report.failed else "skipped"
             self.case(report, outcome, reason(report), 0.0)
 
+    def pytest_collection_finish(self) -> None:
+        """Everything is collected."""
+        self.write(collecting="")
+
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """A test starts."""
-        self.write(start=nodeid)
+        self.write(start=short(nodeid))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One phase of a test; all are judged together, since pytest revises earlier ones."""
@@ -66,10 +168,14 @@ class Reporter:
             if report.failed:
                 self.case(report, "failed", reason(report), 0.0, report._sub_test_description())
             return
-        phases = self.phases.setdefault(report.nodeid, [])
+        # Workers of pytest-xdist may run the same test at the same time.
+        key = report.nodeid, id(getattr(report, "node", None))
+        if report.when == "setup":  # an attempt that is repeated may end without its tear-down
+            self.phases.pop(key, None)
+        phases = self.phases.setdefault(key, [])
         phases.append(report)
         if report.when not in ("setup", "call"):
-            self.finish(self.phases.pop(report.nodeid))
+            self.finish(self.phases.pop(key))
 
     def finish(self, phases: list[Any]) -> None:
         """Write a test's outcome; an error in its tear-down is an entry of its own."""
@@ -89,13 +195,12 @@ class Reporter:
     ) -> None:
         """Write one finished test."""
         location = getattr(report, "location", None) or ("", None, "")
-        name = report.nodeid + (" " + part if part else "")
         self.write(
-            name=name,
-            node=report.nodeid,
-            defined=[str(location[0]), location[1]],
+            node=short(report.nodeid),
+            part=short(part),
+            defined=[short(str(location[0])), location[1]],
             outcome=outcome,
-            message=message,
+            message=short(message),
             duration=duration,
         )
 
@@ -121,9 +226,29 @@ def reason(report: Any) -> str:
     crash = getattr(why, "reprcrash", None)
     if crash is not None:
         return str(crash.message)
+    if examples := getattr(why, "reprlocation_lines", None):
+        return "\n".join(doctest_reason(list(lines)) for _, lines in examples)
     text = str(why)
     marked = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
     return "\n".join(marked) or text
+
+
+def doctest_reason(lines: list[str]) -> str:
+    """The example that failed and what it gave, without the text before it and the traceback."""
+    numbered = [n for n, line in enumerate(lines) if re.match(r"(\d{3,}|\?\?\?) ", line)]
+    lines = lines[numbered[-1] :] if numbered else lines
+    ends = [n for n, line in enumerate(lines) if line.startswith("UNEXPECTED EXCEPTION: ")]
+    lines = lines[: ends[0] + 1] if ends else lines
+    first = re.sub(r"^(\d{3,}|\?\?\?) +", "", lines[0]) if lines else ""
+    return "\n".join([first, *lines[1:]]).strip()
+
+
+def short(text: str) -> str:
+    """The text, or its start, a note of what was cut, and its end; as text that can be written."""
+    if len(text) > MOST:
+        half = MOST // 2
+        text = f"{text[:half]} … [{len(text) - MOST} characters cut] … {text[-half:]}"
+    return text.encode("utf-8", "replace").decode()
 
 
 def _without(text: str, prefix: str) -> str:

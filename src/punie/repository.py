@@ -1,17 +1,20 @@
-"""Git asked in its machine formats, and what it answers taken apart.
+"""Git asked about one path of a workspace, so that it answers whatever the user's settings say.
 
-Output is NUL-separated with explicit fields, and every setting of the user or the repository that
-would change it is switched off. Nothing is written, the index is not refreshed. File names are
-bytes relative to the repository here; `Repository.shown` makes them workspace paths.
+Each setting that would change the form of an answer is switched off. Nothing is written, the index
+is not refreshed, nothing is fetched, and no program of any configuration is started: where git
+needs a filter to compare a file, the question fails and says so.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from punie.errors import ToolFailure
+from punie.porcelain import LOG_FORMAT
 from punie.workspace import Completed, Workspace
 
 GIT = (
@@ -19,118 +22,199 @@ GIT = (
     *("-c", "core.fsmonitor=false", "-c", "diff.suppressBlankEmpty=false"),
     # `git diff` refreshes the index in spite of GIT_OPTIONAL_LOCKS=0 unless told not to.
     *("-c", "diff.autoRefreshIndex=false", "-c", "log.showRoot=true"),
-    *("-c", "diff.orderFile=/dev/null"),
+    *("-c", "diff.orderFile=/dev/null", "-c", "log.follow=false"),
 )
-ENVIRONMENT: dict[str, str | None] = dict.fromkeys(
+ENVIRONMENT: dict[str, str | None] = {
     # Set inside git's hooks: they would point at another repository or change formats.
-    (
-        *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"),
-        *("GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE", "GIT_GLOB_PATHSPECS"),
-        *("GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_DIFF_OPTS", "LANGUAGE"),
-    )
-)
-"""Variables that are taken away from git."""
+    **dict.fromkeys(
+        (
+            *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"),
+            *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"),
+            *("GIT_GRAFT_FILE", "GIT_SHALLOW_FILE", "GIT_REPLACE_REF_BASE", "GIT_ATTR_SOURCE"),
+            *("GIT_IMPLICIT_WORK_TREE", "GIT_NO_REPLACE_OBJECTS", "GIT_GLOB_PATHSPECS"),
+            *("GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_DIFF_OPTS", "LANGUAGE"),
+        )
+    ),
+    # A partial clone would fetch what it lacks, with whatever program is configured for it.
+    **{"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": ""},
+    **{"NOTHING": "", "TRUE": "true"},  # values for `--config-env`
+}
+"""Variables that git gets, or is deprived of where the value is None."""
 
-DIFF_FORMAT = (
-    *("--raw", "-p", "-z", "--find-renames", "--no-ext-diff", "--no-textconv", "--no-color"),
-    *("-U3", "--inter-hunk-context=0", "--no-relative", "--submodule=short"),
-    *("--src-prefix=a/", "--dst-prefix=b/", "--indent-heuristic"),
-)
-"""Options that `parse_diff` relies on."""
-
-LOG_FORMAT = (
-    "--format=tformat://%x00%H%x00%an%x00%ae%x00%aI%x00%s%x00%b",
-    *("-z", "--name-only", "--diff-merges=first-parent", "--find-renames"),
-    *("--encoding=UTF-8", "--no-show-signature", "--no-color", "--no-ext-diff", "--no-relative"),
-)
-"""Options that `parse_log` relies on."""
-
-BINARY = "Binary files differ"
+GITLINK = b"\0\0\xe0\0"
+"""The mode of a submodule, octal 160000, as the index holds it."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """The repository around a workspace, seen through one path of it."""
+    """The repository around a workspace or inside it, seen through one path of the workspace."""
 
     workspace: Workspace
     seconds: float
     """Time limit of each run of git."""
-    given: str
-    """The path as the caller wrote it."""
-    pathspec: str
-    """The path relative to the workspace; empty = the whole repository."""
+    folder: Path
+    """Where git runs: the workspace's root, or a repository inside it."""
+    pathspec: str = ""
+    """The path relative to `folder`; empty = the whole repository."""
     prefix: bytes = b""
-    """The workspace's place in the repository: empty, or a folder with `/` at its end."""
+    """Place of `folder` in its repository, empty or with `/` at its end; from `configured`."""
+    guards: tuple[str, ...] = ()
+    """Options that keep git from starting filters; from `configured`."""
+    renames: str = "--find-renames"
+    """Option that finds renames, and copies where the user has set git so; from `configured`."""
 
     @classmethod
     async def around(cls, workspace: Workspace, given: str, seconds: float) -> Repository:
-        """Find the repository. `ToolFailure` when there is none or git refuses it."""
+        """The repository that knows `given`, which exists or once did.
+
+        A path inside another repository of the workspace, such as a submodule, is that one's. The
+        end of just one path will do. Raises `ToolFailure` with the candidates or nearest paths.
+        """
         target = workspace.path(given)
         if target != workspace.root:
             # Git looks through no linked folder; a link itself is a tracked thing.
             target = target.parent.resolve() / target.name
-        pathspec = workspace.relative(target)
-        place = cls(workspace, seconds, given, "")
-        done = await place.git("rev-parse", "--is-inside-work-tree", "--show-prefix")
-        inside, _, prefix = done.stdout.partition(b"\n")
-        if inside != b"true":
-            raise ToolFailure(f"{str(workspace.root)!r} is no working tree of a git repository")
-        prefix = prefix.removesuffix(b"\n")
-        whole = target == workspace.root and not prefix
-        return cls(workspace, seconds, given, "" if whole else pathspec, prefix)
+        place = await cls(workspace, seconds, workspace.root)._nearest(target)
+        if os.path.lexists(target):
+            return place
+        once = await place.git("log", "--max-count=1", "--format=%H", also_ok=128)
+        if once.stdout or (await place.git("ls-files", "-z")).stdout:
+            return place
+        if "\ufffd" in given and (name := await place._undecodable(given)):
+            return replace(place, pathspec=name)
+        found = workspace.relative(workspace.existing(given))
+        return await cls.around(workspace, found, seconds)
+
+    async def _nearest(self, target: Path) -> Repository:
+        """The innermost repository around `target`; for a submodule itself, the one around it."""
+        root = self.workspace.root
+        below = [folder for folder in (target, *target.parents) if root in folder.parents]
+        tops = [*filter(_is_top, below), root]
+        if tops[0] == target != root:
+            outer = self._at(target, tops[1])
+            listed = await outer.git("ls-files", "--stage", "-z", also_ok=128)
+            if listed.stdout.startswith(b"160000 "):
+                return outer
+        return self._at(target, tops[0])
+
+    def _at(self, target: Path, folder: Path) -> Repository:
+        """This, for a path in the repository at `folder`."""
+        pathspec = target.relative_to(folder).as_posix()
+        if ".git" in pathspec.split("/"):
+            raise ToolFailure(
+                f"{self.workspace.relative(target)!r} is git's own: it has no history"
+            )
+        whole = pathspec == "." and _is_top(folder)
+        return replace(self, folder=folder, pathspec="" if whole else pathspec)
+
+    async def _undecodable(self, given: str) -> str:
+        """The one file that results name `given`; empty when there is none or several."""
+        whole = replace(self, pathspec="")
+        listed = await whole.git("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        names = {name for name in listed.stdout.split(b"\0") if self.shown(name) == given}
+        return os.fsdecode(names.pop()) if len(names) == 1 else ""
 
     async def git(self, verb: str, *options: str, also_ok: int = 0) -> Completed:
         """Run git, limited to the path.
 
         Raises `ToolFailure` when it ends with another exit status than 0 or `also_ok`.
         """
+        limits = ["--", *([self.pathspec] if self.pathspec else [])]
+        return await self.plain(verb, *options, *limits, also_ok=also_ok)
+
+    async def plain(self, verb: str, *options: str, also_ok: int = 0) -> Completed:
+        """Run git without limiting it to the path; errors as `git`."""
         if shutil.which("git") is None:
             raise ToolFailure("git is not installed: install it and try again")
-        limits = ["--", self.pathspec] if self.pathspec else []
         done = await self.workspace.run(
-            [*GIT, verb, *options, *limits], timeout=self.seconds, env=ENVIRONMENT
+            [*GIT, *self.guards, verb, *options],
+            timeout=self.seconds,
+            env=ENVIRONMENT,
+            cwd=self.folder,
         )
         if done.timed_out:
             raise ToolFailure(f"git {verb} took longer than its limit of {self.seconds:g} s")
         if done.exit_code not in (0, also_ok):
-            raise ToolFailure(self._reason(verb, done.err))
+            raise ToolFailure(self.reason(verb, done))
         if done.cut:
             raise ToolFailure(f"git {verb} printed over 32 MB: give a narrower path")
         return done
 
-    def _reason(self, verb: str, error: str) -> str:
-        root = str(self.workspace.root)
+    def reason(self, verb: str, done: Completed) -> str:
+        """Why a run of git failed, in words that say what to do."""
+        root, error = str(self.folder), done.err
+        if done.exit_code < 0:
+            return f"git {verb} was ended by signal {-done.exit_code}: ask again"
         if "not a git repository" in error:
             return f"{root!r} is not in a git repository: run `git init` or choose another folder"
+        if "must be run in a work tree" in error:
+            return f"{root!r} is no working tree of a git repository"
         if "dubious ownership" in error:
-            allow = f"git config --global --add safe.directory {root}"
+            refused = re.search(r"safe\.directory (.+)", error)
+            allow = f"git config --global --add safe.directory {refused[1] if refused else root}"
             return f"git refuses {root!r} since another user owns it: to trust it run `{allow}`"
+        if unborn := re.search(r"your current branch (.+) does not have any commits", error):
+            return f"no commits yet: branch {unborn[1]} has no history to show"
+        if needed := re.search(r"fatal: (.+): clean filter '(.+)' failed", error):
+            return (
+                f"git would have to run the filter {needed[2]!r} on {needed[1]!r} to compare it, "
+                "and reading starts no program: give a path without that file, "
+                f"or use run_command with `git {verb}`"
+            )
+        if "promisor remote" in error:
+            return (
+                f"git {verb} needs objects that this partial clone has not fetched, and reading "
+                f"fetches nothing: use run_command with `git {verb}`"
+            )
         lines = [line.strip() for line in error.splitlines() if line.strip()]
         return f"git {verb} failed: {' '.join(lines[:2]) or 'it gave no reason'}"
 
-    async def has_commits(self) -> bool:
-        """Whether HEAD names a commit."""
-        done = await self.workspace.run(
-            [*GIT, "rev-parse", "--verify", "--quiet", "HEAD"],
-            timeout=self.seconds,
-            env=ENVIRONMENT,
-        )
-        return done.exit_code == 0
+    async def configured(self, *, tree: bool = False) -> Repository:
+        """This, as its configuration asks for: which renames to find, which filters to keep out.
 
-    async def known(self) -> Repository:
-        """This, when its path exists or once did; else the one whose path ends with what was given.
-
-        Raises `ToolFailure` with the candidates or the nearest paths.
+        With `tree` also for verbs that compare the tree's files: its prefix, and the filters of its
+        submodules, which git asks too. A filter that git needs makes it fail.
         """
-        target = self.workspace.path(self.given)
-        if target.exists() or target.is_symlink():
-            return self
-        once = await self.git("log", "--max-count=1", "--format=%H", "HEAD", also_ok=128)
-        staged = await self.git("ls-files", "-z")
-        if once.stdout or staged.stdout:
-            return self
-        found = self.workspace.existing(self.given)
-        return replace(self, pathspec=self.workspace.relative(found))
+        settings = await self._settings()
+        names, prefix = _filters(settings), b""
+        if tree:
+            prefix, inner = await self._tree(moved=b"core.worktree" in settings)
+            names |= inner
+        guards: list[str] = []
+        for name in sorted(os.fsdecode(name) for name in names):
+            guards += [f"--config-env=filter.{name}.{key}=NOTHING" for key in ("clean", "process")]
+            guards.append(f"--config-env=filter.{name}.required=TRUE")
+        copies = settings.get(b"diff.renames") in (b"copies", b"copy")
+        renames = "--find-copies" if copies else "--find-renames"
+        return replace(self, prefix=prefix, guards=tuple(guards), renames=renames)
+
+    async def _settings(self) -> dict[bytes, bytes]:
+        """The settings that tools must know of; of one that is set twice, the last."""
+        wanted = r"^(filter\..+\.(clean|process)|diff\.renames|core\.worktree)$"
+        done = await self.plain("config", "-z", "--get-regexp", wanted, also_ok=1)
+        records = [record.partition(b"\n") for record in done.stdout.split(b"\0")[:-1]]
+        return {key: value for key, _, value in records}
+
+    async def _tree(self, *, moved: bool) -> tuple[bytes, set[bytes]]:
+        """The prefix of `folder`, and the filters of the submodules below it."""
+        prefix, index = b"", self.folder / ".git/index"
+        if moved or not _is_top(self.folder) or (self.folder / ".git").is_file():
+            where = ("--show-prefix", "--is-inside-work-tree", "--git-path", "index")
+            done = await self.plain("rev-parse", *where)
+            prefix, inside, name = done.stdout.partition(b"\ntrue\n")
+            if not inside:
+                raise ToolFailure(f"{str(self.folder)!r} is no working tree of a git repository")
+            index = self.folder / os.fsdecode(name.removesuffix(b"\n"))
+        names: set[bytes] = set()
+        if _has_gitlinks(index):
+            listed = await self.plain("ls-files", "--stage", "-z")
+            for entry in listed.stdout.split(b"\0"):
+                inner = self.folder / os.fsdecode(entry.partition(b"\t")[2])
+                if entry.startswith(b"160000 ") and not inner.is_symlink() and _is_top(inner):
+                    place = Repository(self.workspace, self.seconds, inner)
+                    names |= _filters(await place._settings())
+                    names |= (await place._tree(moved=True))[1]
+        return prefix, names
 
     async def commits(self, most: int) -> bytes:
         """The newest commits of the path in `LOG_FORMAT`.
@@ -138,138 +222,46 @@ class Repository:
         Listing them and describing them are two steps: git's history of a path leaves out merges
         that did not change it only as long as it is not asked for the merges' files.
         """
-        chosen = await self.git("rev-list", f"--max-count={most}", "HEAD")
+        if not self.pathspec:
+            return await self._described(f"--max-count={most}")
+        chosen = await self.git("log", f"--max-count={most}", "--format=%H")
         hashes = chosen.stdout.decode().split()
-        if not hashes:
-            return b""
-        whole = replace(self, pathspec="")
-        return (await whole.git("log", "--no-walk=unsorted", *LOG_FORMAT, *hashes)).stdout
+        return await self.described(hashes) if hashes else b""
 
-    def inside(self, name: bytes) -> bool:
-        """Whether a file of the repository lies in the workspace."""
-        return name.startswith(self.prefix)
+    async def _described(self, *which: str) -> bytes:
+        done = await self.git("log", "--find-renames", *LOG_FORMAT, *which, also_ok=128)
+        if "promisor remote" in done.err:  # it has no contents that could be compared
+            return (await self.git("log", "--find-renames=100%", *LOG_FORMAT, *which)).stdout
+        if done.exit_code:
+            raise ToolFailure(self.reason("log", done))
+        return done.stdout
+
+    async def described(self, hashes: list[str]) -> bytes:
+        """Those commits in `LOG_FORMAT`, each once."""
+        return await replace(self, pathspec="")._described("--no-walk=unsorted", *hashes)
 
     def shown(self, name: bytes) -> str:
-        """A file of the repository as results name it; bytes outside UTF-8 become U+FFFD."""
-        return name.removeprefix(self.prefix).decode("utf-8", "replace")
+        """A file below `folder` as results name it; bytes outside UTF-8 become U+FFFD."""
+        base = self.workspace.relative(self.folder)
+        text = name.decode("utf-8", "replace")
+        return text if base == "." else f"{base}/{text}"
 
 
-@dataclass
-class Change:
-    """One file of a status or diff. `old` differs from `name` after a rename or copy."""
-
-    letter: str
-    """Git's status letter: M A D R C T, U = conflicted, ? = untracked."""
-    name: bytes
-    old: bytes
-    staged: bool = False
-    hunks: list[str] = field(default_factory=list)
-    """Texts from their `@@` line on; `BINARY` alone for a binary file."""
+def _filters(settings: dict[bytes, bytes]) -> set[bytes]:
+    """Names of the filters among settings."""
+    keys = [key for key in settings if key.startswith(b"filter.")]
+    return {key[len(b"filter.") : key.rindex(b".")] for key in keys}
 
 
-def parse_status(output: bytes) -> Iterator[Change]:
-    """The changes of `git status --porcelain=v2 -z`; staged and unstaged ones apart."""
-    separators = {b"1": 8, b"2": 9, b"u": 10, b"?": 1}  # spaces before the name
-    records = iter(output.split(b"\0"))
-    for record in records:
-        kind = record[:1]
-        if kind not in separators:
-            continue
-        parts = record.split(b" ", separators[kind])
-        name = parts[-1]
-        old = next(records) if kind == b"2" else name
-        if kind in b"u?":
-            yield Change(kind.decode().upper(), name, name)
-            continue
-        states = parts[1].decode()
-        for letter, staged in ((states[0], True), (states[1], False)):
-            if letter != ".":
-                yield Change(letter, name, old if letter in "RC" else name, staged)
+def _is_top(folder: Path) -> bool:
+    """Whether a repository's working tree starts here; git passes over a `.git` that is none."""
+    mark = folder / ".git"
+    return mark.is_file() or all(os.path.lexists(mark / p) for p in ("HEAD", "objects", "refs"))
 
 
-def parse_log(output: bytes) -> Iterator[tuple[list[str], list[bytes]]]:
-    """Fields and file names of each commit of `git log` in `LOG_FORMAT`.
-
-    The fields are hash, author, address, date, subject, body. The mark before each commit is
-    `//`, which no file name can hold.
-    """
-    tokens = output.split(b"\0")
-    start = 0
-    while start + 7 <= len(tokens):
-        fields = [field.decode("utf-8", "replace") for field in tokens[start + 1 : start + 7]]
-        end = start + 7
-        while end < len(tokens) and tokens[end] != b"//":
-            end += 1
-        names = tokens[start + 7 : end]
-        if names:
-            names[0] = names[0].removeprefix(b"\n")
-        yield fields, [name for name in names if name]
-        start = end
-
-
-def parse_diff(output: bytes) -> list[Change]:
-    """The files of a diff in `DIFF_FORMAT`: raw records, a NUL, then the patch.
-
-    A patch names files ambiguously, so each record looks for the header that it must have. One
-    without has a new time stamp only (the index was not refreshed) and is left out.
-    """
-    records, patch = _raw_records(output)
-    patches = list(reversed(_patches(patch)))
-    found: dict[bytes, Change] = {}
-    for letter, old, name in records:
-        header = b"diff --git %s %s" % (_quoted(b"a/" + old), _quoted(b"b/" + name))
-        hunks: list[str] = []
-        matched = letter == "U"
-        while patches and patches[-1][0] == header:
-            hunks += patches.pop()[1]
-            matched = True
-        if matched:  # a conflict has a record of its own before that of the lines
-            found.setdefault(name, Change(letter, name, old)).hunks += hunks
-    if patches:
-        raise ToolFailure(f"git's diff cannot be read: {patches[-1][0]!r} has no record")
-    return list(found.values())
-
-
-def _raw_records(output: bytes) -> tuple[list[tuple[str, bytes, bytes]], bytes]:
-    """Letter, old name and new name of each raw record, and the patch after them."""
-    raw, _, patch = output.partition(b"\0\0")
-    tokens = iter(raw.split(b"\0"))
-    records = []
-    for meta in tokens:
-        if meta.startswith(b":"):
-            letter, name = meta.rsplit(b" ", 1)[1][:1].decode(), next(tokens)
-            records.append((letter, name, next(tokens) if letter in "RC" else name))
-    return records, patch
-
-
-def _patches(patch: bytes) -> list[tuple[bytes, list[str]]]:
-    """Header line and hunks of each file of a patch."""
-    patches: list[tuple[bytes, list[list[bytes]]]] = []
-    in_hunk = False
-    for line in patch.split(b"\n"):
-        if line.startswith(b"diff --git "):
-            patches.append((line, []))
-            in_hunk = False
-        elif patches and line.startswith(b"@@ "):
-            patches[-1][1].append([line])
-            in_hunk = True
-        elif in_hunk and line[:1] in (b" ", b"+", b"-", b"\\"):
-            patches[-1][1][-1].append(line)
-        else:
-            in_hunk = False
-            if patches and line.startswith(b"Binary files ") and line.endswith(b" differ"):
-                patches[-1][1].append([BINARY.encode()])
-    return [
-        (header, [b"\n".join(hunk).decode("utf-8", "replace") for hunk in hunks])
-        for header, hunks in patches
-    ]
-
-
-def _quoted(name: bytes) -> bytes:
-    """A name as the headers of a patch write it with `core.quotepath=off`."""
-    short = dict(zip(b'\a\b\t\n\v\f\r"\\', b'abtnvfr"\\', strict=True))
-    text = b"".join(
-        b"\\%c" % short[c] if c in short else b"\\%03o" % c if c < 32 or c == 127 else b"%c" % c
-        for c in name
+def _has_gitlinks(index: Path) -> bool:
+    """Whether an index, or the one that it is split from, may hold submodules."""
+    return any(
+        path.is_file() and GITLINK in path.read_bytes()
+        for path in (index, *index.parent.glob("sharedindex.*"))
     )
-    return b'"%s"' % text if text != name else name

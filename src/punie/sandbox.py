@@ -25,7 +25,7 @@ from punie.errors import ApprovalRefused, UsageError
 from punie.instrument import PRELUDE, Instrumented, instrument
 from punie.settings import Settings
 from punie.tool import Item, Result, Tool, models, stubs
-from punie.wrap import Call, Context
+from punie.wrap import ROOM, Call, Context, middle_cut
 
 TRACE_FIELD = "_punie"
 """Hidden attribute of every item in the sandbox: (index of its call, class, text form)."""
@@ -138,11 +138,11 @@ class _Run:
     def print(self, stream: str, text: str) -> None:
         """Take printed text up to the limit."""
         most = self.sandbox.settings.output_kb * 1000
-        room = most - self.size
-        if len(text) > room:
-            self.overflow = True
-        self.printed.append(text[: max(room, 0)])
-        self.size += len(text)
+        room, data = max(most - self.size, 0), text.encode("utf-8", "replace")
+        if len(data) > room:
+            self.overflow, text = True, data[:room].decode("utf-8", "ignore")
+        self.printed.append(text)
+        self.size += len(data)
 
     async def drive(self, session: monty.AsyncMontySession) -> None:
         """Check the instrumented program, run it, and collect what it read."""
@@ -284,7 +284,7 @@ def _expose(value: Any, index: int, most: int) -> Any:
     """A value as the sandbox sees it: items with all their fields and the hidden trace field."""
     if isinstance(value, Item):
         attributes = {name: _expose(getattr(value, name), index, most) for name in _names(value)}
-        text = str(value)[:most]
+        text = middle_cut(str(value), most - ROOM)
         view = _view_class(type(value).__name__)()
         vars(view).update(attributes)
         setattr(view, TRACE_FIELD, (index, type(value).__name__, text))

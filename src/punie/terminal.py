@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
+import termios
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -38,11 +40,34 @@ class TerminalApprover:
         if self.progress:
             self.progress("")  # nothing may draw over the question
         click.echo(visible(request.detail), err=True)
-        question = f"Allow {request.effect}: {visible(request.title)}?"
-        try:
-            return await asyncio.to_thread(click.confirm, question, err=True)
-        except click.Abort:  # the input ended
-            return False
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before is no answer
+        while True:
+            question = f"Allow {request.effect}: {visible(request.title)}? [y/N]: "
+            click.echo(question, nl=False, err=True)
+            line = await _line(sys.stdin.fileno())
+            answer = line.strip().lower()
+            if answer in (b"y", b"yes"):
+                return True
+            if answer in (b"", b"n", b"no"):  # also where the input ended
+                if not line:
+                    click.echo(err=True)
+                return False
+            click.echo("Answer y or n.", err=True)
+
+
+async def _line(terminal: int) -> bytes:
+    """A line typed on a terminal, empty at its end; cancelled (Ctrl-C) it ends at once.
+
+    A thread that reads could not be cancelled: it would wait for Enter.
+    """
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(terminal, ready.set)
+    try:
+        await ready.wait()
+        return os.read(terminal, 4096)
+    finally:
+        loop.remove_reader(terminal)
 
 
 class Progress:

@@ -125,8 +125,10 @@ class Tool:
     parameters: tuple[Parameter, ...]
     result: type[Result]
     doc: str
-    preview: Callable[..., str] | None
-    """Makes the text shown for approval (a diff, a command) from the call's arguments."""
+    preview: Callable[..., object] | None
+    """Makes what is shown for approval (a diff, a command) from the call's arguments: `str` of it.
+
+    The tool finds it as `context.approved`, and so can do just what was approved."""
 
     @property
     def summary(self) -> str:
@@ -154,7 +156,8 @@ class Tool:
                     )
                 except ValidationError as error:
                     value = given[parameter.name]
-                    problems.append(f"{parameter.name}={value!r}: {error.errors()[0]['msg']}")
+                    reason = error.errors()[0]["msg"]
+                    problems.append(f"{parameter.name}={short(value)}: {reason}")
             elif parameter.required:
                 problems.append(f"{parameter.name!r} is missing")
         if problems:
@@ -172,7 +175,7 @@ class Tool:
         for pair in pairs:
             name, equals, text = pair.partition("=")
             if not equals:
-                problems.append(f"{pair!r} is not key=value")
+                problems.append(f"{short(pair)} is not key=value")
             elif name in values:
                 problems.append(f"{name!r} is given twice")
             elif name in annotations and str not in _members(annotations[name]):
@@ -217,7 +220,7 @@ class Tool:
 
 
 def tool(
-    *, effect: Effect, preview: Callable[..., str] | None = None
+    *, effect: Effect, preview: Callable[..., object] | None = None
 ) -> Callable[[Callable[..., Awaitable[Result]]], Tool]:
     """Declare the function below as a tool; refuses it when untyped or undocumented."""
 
@@ -246,6 +249,12 @@ def tool(
         return Tool(function.__name__, effect, function, tuple(parameters), result, doc, preview)
 
     return declare
+
+
+def short(value: Any) -> str:
+    """A value as messages quote it: its `repr`, cut at 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def models(result: type[Item]) -> list[type[Item]]:

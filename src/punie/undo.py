@@ -27,7 +27,8 @@ def record(root: Path, path: Path, old: bytes | None, new: bytes) -> Path:
     """
     folder = _folder(root)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    entry = folder / f"{time.time_ns():020d}.json"
+    last = max((int(e.stem) for e in _entries(root)), default=0)
+    entry = folder / f"{max(time.time_ns(), last + 1):020d}.json"  # clocks may go back
     missing = [str(p) for p in path.parents if not p.exists()]
     facts = {"path": str(path), "new": _digest(new), "created": old is None, "folders": missing}
     if old is not None:
@@ -55,6 +56,10 @@ def undo(root: Path) -> Path:
     for entry in reversed(_entries(root)):
         facts = json.loads(entry.read_bytes())
         path, kept = Path(facts["path"]), entry.with_suffix(".old")
+        if path.resolve() != path:
+            entry.unlink()
+            shown = workspace.relative(path)
+            raise ToolFailure(f"{shown!r} now leads through a link: it is left as it is")
         old = None if facts["created"] else kept.read_bytes()
         now = path.read_bytes() if path.is_file() else None
         if now == old:  # the write never came about, or is undone by hand
@@ -90,5 +95,8 @@ def _digest(data: bytes) -> str:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    """Write a file for the user's eyes only, whole or not at all."""
+    aside = path.with_suffix(f".{os.getpid()}")
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(data)
+    aside.replace(path)

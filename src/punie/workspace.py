@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import difflib
+import errno
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from punie.errors import ToolFailure, UsageError
+from punie.strays import MARK, end_marked, leashed, new_mark
 
 SKIPPED = frozenset(
     {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox"}
@@ -118,8 +120,11 @@ class Workspace:
             wanted += [(*package, f"{module}.py"), (*package, module, "__init__.py")]
         wanted = [parts for parts in wanted if parts and ".." not in parts]
         found: dict[Path, None] = {}
+        odd = "\ufffd" in given  # how names that are no UTF-8 are shown
         for file in self.walk():
             parts = file.relative_to(self.root).parts
+            if odd and self.relative(file) == given:
+                found[file] = None
             for end in wanted:
                 for stop in range(len(end), len(parts) + 1):
                     if parts[stop - len(end) : stop] == end:
@@ -127,18 +132,21 @@ class Workspace:
         return list(found)
 
     def relative(self, path: Path) -> str:
-        """A path as results show it: relative to the root, with `/`."""
+        """A path as results show it: relative to the root, with `/`; odd bytes are U+FFFD."""
         try:
-            return path.relative_to(self.root).as_posix()
+            shown = path.relative_to(self.root).as_posix()
         except ValueError:
-            return path.as_posix()
+            shown = path.as_posix()
+        return shown if shown.isascii() else os.fsencode(shown).decode("utf-8", "replace")
 
-    def walk(self) -> Iterator[Path]:
-        """All files outside `SKIPPED` folders; links to folders are not followed."""
-        for folder, folders, files in os.walk(self.root):
-            folders[:] = sorted(f for f in folders if f not in SKIPPED)
+    def walk(
+        self, folder: Path | None = None, skipped: Collection[str] = SKIPPED
+    ) -> Iterator[Path]:
+        """All files below a folder outside `skipped` ones; links to folders are not followed."""
+        for place, folders, files in os.walk(folder or self.root):
+            folders[:] = sorted(f for f in folders if f not in skipped)
             for file in sorted(files):
-                yield Path(folder, file)
+                yield Path(place, file)
 
     def python_files(self) -> Iterator[Path]:
         """All `.py` and `.pyi` files outside `SKIPPED` folders."""
@@ -171,22 +179,36 @@ class Workspace:
         except OSError as error:
             raise ToolFailure(f"{shown!r} cannot be read: {error.strerror}") from None
 
-    def write_atomic(self, path: Path, data: bytes) -> None:
-        """Replace a file's content in one step; mode is kept, parents are made."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mode = path.stat().st_mode & 0o7777 if path.exists() else None
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    def write_atomic(self, path: Path, data: bytes, *, new: bool = False) -> None:
+        """Replace a file's content in one step, or create it; missing folders are made.
+
+        Mode and owner are kept, times are not; another hard link keeps the old content.
+        Raises `OSError`; `FileExistsError` when the file is to be `new` and is there.
+        """
+        made = [p for p in path.parents if not p.exists()]
+        aside = path.parent / f".punie-{secrets.token_hex(8)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         try:
-            with os.fdopen(handle, "wb") as file:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            old = path.stat() if path.exists() else None
+            with open(os.open(aside, flags, 0o666 if old is None else 0o600), "wb") as file:
                 file.write(data)
+                if old is not None:
+                    with contextlib.suppress(OSError):  # another user's file
+                        os.fchown(file.fileno(), old.st_uid, old.st_gid)
+                    os.fchmod(file.fileno(), old.st_mode & 0o7777)
                 file.flush()
                 os.fsync(file.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(name).chmod(mode if mode is not None else 0o666 & ~umask)
-            Path(name).replace(path)
+            if new:
+                _link(aside, path)
+            aside.replace(path)  # of two links to one file this removes none
+            aside.unlink(missing_ok=True)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                aside.unlink()
+            for folder in made:
+                with contextlib.suppress(OSError):  # no longer empty
+                    folder.rmdir()
             raise
 
     async def run(
@@ -197,21 +219,26 @@ class Workspace:
         env: Mapping[str, str | None] | None = None,
         most_bytes: int = 32 * 2**20,
         cwd: Path | None = None,
+        stdin: bytes | None = None,
+        leash: bool = False,
     ) -> Completed:
-        """Run a program in the workspace, without standard input, in its own process group.
+        """Run a program in the workspace in its own process group; it reads nothing but `stdin`.
 
         `env` is added to `child_environment`; a variable that is None there is taken away.
-        The group is killed at `timeout` seconds, on cancellation and at the end. Output over
+        The group is killed at `timeout` seconds, on cancellation and at the end; with `leash`
+        also what has left the group, and when this process is killed (see `strays`). Output over
         `most_bytes` is read and thrown away. Raises `ToolFailure` when it cannot start.
         """
         start = time.monotonic()
         variables = child_environment() | dict(env or {})
+        mark = new_mark()
+        pipe = leash or stdin is not None
         try:
             process = await asyncio.create_subprocess_exec(
-                *command,
+                *(leashed(command, mark) if leash else command),
                 cwd=cwd or self.root,
                 env={name: value for name, value in variables.items() if value is not None},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if pipe else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
@@ -224,24 +251,28 @@ class Workspace:
         assert process.stderr is not None
         out, err = _Sink(most_bytes), _Sink(most_bytes)
         timed_out = False
+        feed = asyncio.create_task(_feed(process.stdin, stdin))
         drains = asyncio.create_task(_drain(out, process.stdout, err, process.stderr))
         lingering = asyncio.create_task(_ended(process))
         try:
             async with asyncio.timeout(timeout):
                 await asyncio.wait({drains, lingering}, return_when="FIRST_COMPLETED")
-                while process.returncode is None:  # it closed its output and goes on
-                    await asyncio.sleep(POLL)
+                await _exited(process)  # it may have closed its output and go on
         except TimeoutError:
             timed_out = True
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-            drains.cancel()
-            lingering.cancel()
-            await asyncio.wait({drains, lingering})
-            # Children in another session may still hold the pipes: only the transport can close.
+            if leash:
+                end_marked(mark)
+            tasks = {feed, drains, lingering}
+            for task in tasks:
+                task.cancel()
+            # Children in another session may still hold the pipes: only the transport can close
+            # them, and it must before we wait, since a wait can be cancelled.
             process._transport.close()  # type: ignore[attr-defined]
+            await asyncio.wait(tasks)
+            await process.wait()
         return Completed(
             process.returncode if process.returncode is not None else -1,
             bytes(out.data),
@@ -252,11 +283,38 @@ class Workspace:
         )
 
 
+def _link(aside: Path, path: Path) -> None:
+    """Give a file its name; unlike a rename this takes no other file's place."""
+    try:
+        path.hardlink_to(aside)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+
+
+async def _feed(stream: asyncio.StreamWriter | None, data: bytes | None) -> None:
+    """Write a program's standard input and close it; without data it stays open."""
+    if stream is not None and data is not None:
+        with contextlib.suppress(ConnectionError):  # it has read enough
+            stream.write(data)
+            await stream.drain()
+        stream.close()
+
+
 async def _ended(process: asyncio.subprocess.Process) -> None:
     """Returns `GRACE` seconds after the process has ended, although others hold its output."""
-    while process.returncode is None:
-        await asyncio.sleep(POLL)
+    await _exited(process)
     await asyncio.sleep(GRACE)
+
+
+async def _exited(process: asyncio.subprocess.Process) -> None:
+    """Returns when the process has ended; its own `wait` may wait for its pipes as well."""
+    delay = POLL / 64
+    while process.returncode is None:
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, POLL)
 
 
 async def _drain(
@@ -278,6 +336,8 @@ class _Sink:
             self.data += chunk[:room]
 
 
+SECRET = "PUNIE_API_KEY"
+"""Variable that holds the key of a model server."""
 QUIET = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_PAGER": "cat",
@@ -290,8 +350,12 @@ QUIET = {
 
 
 def child_environment() -> dict[str, str]:
-    """Environment of children: ours, made quiet, plain and without traces in the workspace."""
-    return dict(os.environ) | QUIET | {"PYTHONDONTWRITEBYTECODE": "1"}
+    """Environment of children: ours, made quiet, plain and without traces in the workspace.
+
+    Punie's own secret is not in it, nor the mark of a run that punie itself is part of.
+    """
+    ours = {name: value for name, value in os.environ.items() if name not in (SECRET, MARK)}
+    return ours | QUIET | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def program(name: str) -> str:

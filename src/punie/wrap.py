@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from punie.errors import ApprovalRefused, ToolFailure, UsageError
 from punie.settings import Settings
-from punie.tool import Effect, Item, Result, Tool
+from punie.tool import DEFAULT_LIMIT, Effect, Item, Result, Tool, short
 from punie.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 MOST_JSON = 2_000_000
 """Characters of text that a result may have; lists of a larger one lose their last items."""
+MOST_ITEM = 4000
+"""Bytes of one text of an item in a list."""
+ROOM = 1000
+"""Bytes of a program's output that a text leaves free, so that it can be printed with a word."""
 CUT_NOTE = "\n… [{n} characters cut] …\n"
 
 
@@ -73,6 +77,8 @@ class Context:
     """Whether the user trusts the workspace's own code."""
     on_trust: Callable[[], None] = lambda: None
     """Called when the user has trusted the workspace by approving a test run."""
+    approved: object = None
+    """What the tool's preview made and the user approved, for the tool to carry out."""
 
 
 @dataclass
@@ -100,7 +106,7 @@ async def call(tool: Tool, context: Context, arguments: dict[str, Any]) -> tuple
     """
     start = time.perf_counter()
     try:
-        await _approve(tool, context, arguments)
+        context = replace(context, approved=await _approve(tool, context, arguments))
         result = await _limited(tool, context, tool.function(context, **arguments))
     except (ToolFailure, UsageError) as error:
         result = tool.result(success=False, parse_error=str(error))
@@ -109,31 +115,33 @@ async def call(tool: Tool, context: Context, arguments: dict[str, Any]) -> tuple
     except Exception as error:  # a defect of a tool must not take the question with it
         reason = f"{tool.name} failed: {type(error).__name__}: {error}"
         result = tool.result(success=False, parse_error=reason)
-    cut(result, context.settings.output_kb * 1000)
+    cut(result, context.settings.output_kb * 1000, arguments.get("limit", DEFAULT_LIMIT))
     ms = round((time.perf_counter() - start) * 1000, 3)
     shown = {p.name: p.default for p in tool.parameters if not p.required} | arguments
     shown = {name: value for name, value in shown.items() if value is not None}
     return result, Call(tool.name, shown, result.success, result.parse_error, ms)
 
 
-async def _approve(tool: Tool, context: Context, arguments: dict[str, Any]) -> None:
+async def _approve(tool: Tool, context: Context, arguments: dict[str, Any]) -> object:
+    """What the user was shown and approved; None where nobody had to be asked."""
     if tool.effect is Effect.READ:
-        return
-    shown = ", ".join(f"{k}={_short(v)}" for k, v in arguments.items())
+        return None
+    shown = ", ".join(f"{k}={short(v)}" for k, v in arguments.items())
     if context.settings.read_only:
         raise ApprovalRefused(
             f"{tool.name}({shown}) was refused: --read-only allows no {tool.effect}"
         )
     if context.settings.yes or (tool.effect is Effect.TEST and context.trusted):
-        return
-    detail = tool.preview(context, **arguments) if tool.preview else ""
-    title = f"{tool.name} {shown}"
-    if not await context.approver.approve(Request(tool.name, tool.effect, title, detail)):
+        return None
+    preview = tool.preview(context, **arguments) if tool.preview else ""
+    request = Request(tool.name, tool.effect, f"{tool.name} {shown}", str(preview))
+    if not await context.approver.approve(request):
         way_out = "approve it in a terminal, or give --yes"
         raise ApprovalRefused(f"{tool.name}({shown}) was refused: {way_out}")
     if tool.effect is Effect.TEST:
         context.trusted = True
         context.on_trust()
+    return preview
 
 
 async def _limited(tool: Tool, context: Context, running: Awaitable[Result]) -> Result:
@@ -147,23 +155,46 @@ async def _limited(tool: Tool, context: Context, running: Awaitable[Result]) -> 
         raise ToolFailure(f"{tool.name} took longer than its limit of {seconds:g} s") from None
 
 
-def cut(item: Item, most: int) -> None:
-    """Cut a result in place: texts over `most` characters in the middle, lists over `MOST_JSON`.
+def cut(result: Result, most: int, limit: int = DEFAULT_LIMIT) -> None:
+    """Bound a result in place and say so in `truncated`; counts stay those of the whole.
 
-    What reaches a model is what a program prints, which has a limit of its own.
+    Its own texts are cut in the middle at `most` bytes less `ROOM`, those of its items at
+    `MOST_ITEM` characters, every list at `limit` items, the longest list until all texts together
+    hold `MOST_JSON` characters. What reaches a model is what a program prints of it, within
+    `most` bytes in all: the sandbox sees to that.
     """
-    for name in type(item).model_fields:
-        value = getattr(item, name)
-        if isinstance(value, str) and len(value) > most:
-            setattr(item, name, middle_cut(value, most))
-            if isinstance(item, Result):
-                item.truncated = True
-    size = len(repr(item))
-    while size > MOST_JSON and isinstance(item, Result) and (longest := _longest_list(item)):
+    room = most - min(ROOM, most // 8)
+    if _cut_fields(result, room, room, limit):
+        result.truncated = True
+    size = len(repr(result))
+    while size > MOST_JSON and (longest := _longest_list(result)):
         keep = int(len(longest) * MOST_JSON / size * 0.9)
         del longest[min(keep, len(longest) - 1) :]
-        item.truncated = True
-        size = len(repr(item))
+        result.truncated = True
+        size = len(repr(result))
+
+
+def _cut_fields(item: Item, most: int, room: int, limit: int) -> bool:
+    """Whether a text or list of an item, or of one in its lists, was too long.
+
+    `most` is for its own texts, `room` for those in lists, such as hunks.
+    """
+    found = False
+    for name in type(item).model_fields:
+        value = getattr(item, name)
+        if isinstance(value, str) and (shorter := middle_cut(value, most)) != value:
+            setattr(item, name, shorter)
+            found = True
+        if isinstance(value, list):
+            found = found or len(value) > limit
+            del value[limit:]
+            for number, each in enumerate(value):
+                if isinstance(each, Item):
+                    found = _cut_fields(each, min(room, MOST_ITEM), room, limit) or found
+                elif isinstance(each, str) and (shorter := middle_cut(each, room)) != each:
+                    value[number] = shorter
+                    found = True
+    return found
 
 
 def _longest_list(item: Item) -> list[Any] | None:
@@ -172,13 +203,13 @@ def _longest_list(item: Item) -> list[Any] | None:
 
 
 def middle_cut(text: str, most: int) -> str:
-    """At most about `most` characters of a text: its start, a note of what was cut, its end."""
-    if len(text) <= most:
+    """At most `most` bytes of UTF-8 of a text: its start, a note of what was cut, its end."""
+    if len(text) * 4 <= most:
         return text
-    half = most // 2
-    return text[:half] + CUT_NOTE.format(n=len(text) - 2 * half) + text[-half:]
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) <= most:
+        return text
+    half = max(most - len(CUT_NOTE.format(n=len(text)).encode()), 0) // 2
+    start = data[:half].decode("utf-8", "ignore")
+    end = data[len(data) - half :].decode("utf-8", "ignore")
+    return start + CUT_NOTE.format(n=len(text) - len(start) - len(end)) + end

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import re
+import stat
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +13,13 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
+from punie import text as encoded
 from punie import undo
+from punie.diff import unified_diff
 from punie.errors import ToolFailure
 from punie.tool import Doc, Effect, LineArg, Result, tool
 from punie.tools.quality import RuffViolation, TypeDiagnostic, check_lint, check_types
+from punie.workspace import Workspace
 from punie.wrap import Context
 
 LARGEST = 32 * 2**20
@@ -80,13 +84,14 @@ def split_lines(text: str) -> list[str]:
 async def read_file(
     context: Context, path: TextFileArg, start_line: LineArg = None, end_line: LastLineArg = None
 ) -> ReadFileResult:
-    """Text of a file, or of some of its lines."""
+    """Text of a file, or of some of its lines.
+
+    Python files are read in the encoding that they declare, others as UTF-8, else as Latin-1.
+    """
     target = context.workspace.existing(path)
     if target.exists() and not (target.is_file() or target.is_dir()):
         raise ToolFailure(f"{path!r} is no regular file")
-    if target.stat().st_size > LARGEST:
-        raise ToolFailure(f"{path!r} has over {LARGEST // 2**20} MB: it is too large to be read")
-    lines = split_lines(context.workspace.read_text(target))
+    lines = split_lines(_load(context.workspace, target)[1].text)
     start, end = start_line or 1, len(lines) if end_line is None else end_line
     if (start_line is not None and start_line < 1) or (end_line is not None and end < start):
         given = f"start_line={start_line!r}, end_line={end_line!r}"
@@ -101,18 +106,127 @@ async def read_file(
     )
 
 
-def _preview(context: Context, path: str, content: str) -> str:
-    plan = _Plan(context, path, content)
-    return plan.diff or f"{plan.shown} already holds this text"
+def _load(workspace: Workspace, path: Path) -> tuple[bytes, encoded.Text]:
+    """A file's bytes and its text. `ToolFailure` when it has none or is too large."""
+    shown = workspace.relative(path)
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ToolFailure(f"{shown!r} has over {LARGEST // 2**20} MB: it is too large")
+        data = path.read_bytes()
+        return data, encoded.decode(data, path.name)
+    except IsADirectoryError:
+        raise ToolFailure(f"{shown!r} is a folder: give a file") from None
+    except ValueError as error:
+        raise ToolFailure(f"{shown!r} cannot be shown: {error}") from None
+    except OSError as error:
+        link = f", it leads to {str(path.readlink())!r}" if path.is_symlink() else ""
+        raise ToolFailure(f"{shown!r} cannot be read{link}: {error.strerror}") from None
 
 
-@tool(effect=Effect.WRITE, preview=_preview)
+class Plan:
+    """A write that may be done: the file, its old bytes (None: new file) and its new ones.
+
+    The plan whose text was approved is the one that is carried out.
+    """
+
+    def __init__(self, context: Context, path: str, content: str) -> None:
+        """Raise `ToolFailure` when the write must not or cannot be done."""
+        self.workspace, self.given = context.workspace, path
+        self.target = self._target()
+        self.shown = self.workspace.relative(self.workspace.path(path))
+        self.old: bytes | None = None
+        old = None
+        if self.target.exists():
+            self.old, old = _load(self.workspace, self.target)
+            content = _with_ends_of(old.text, content)
+        self.new = self._encoded(content, old)
+        self.diff = unified_diff(self.shown, old.text if old else None, content)
+
+    def __str__(self) -> str:
+        """What is shown for approval: the diff, and where a link leads."""
+        real = self.workspace.relative(self.target)
+        link = f"{self.shown} leads to {real}\n" if real != self.shown else ""
+        return link + (self.diff or f"{self.shown} already holds this text")
+
+    def _target(self) -> Path:
+        """The file, links resolved: a link is written through, so that it stays one."""
+        given = self.given
+        target = self.workspace.path(given).resolve()
+        shown = self.workspace.relative(self.workspace.path(given))
+        inside = target.relative_to(self.workspace.root).parts
+        above = [p for p in target.parents if self.workspace.root in (p, *p.parents)]
+        if any(map(_is_git, [*Path(shown).parts, *inside])) or any(map(_holds_git, above)):
+            raise ToolFailure(f"{given!r} belongs to git itself: it is not written")
+        if target.is_dir() or given.endswith("/"):
+            raise ToolFailure(f"{given!r} is a folder: give a file")
+        if target.exists():
+            mode = target.stat().st_mode
+            if not stat.S_ISREG(mode):
+                raise ToolFailure(f"{given!r} is no regular file: it is not written")
+            if not mode & 0o222:
+                raise ToolFailure(f"{given!r} is write-protected: `chmod u+w` it first")
+        parent = next(p for p in target.parents if p.exists())
+        if not parent.is_dir():
+            shown = self.workspace.relative(parent)
+            raise ToolFailure(f"{given!r} cannot be written: {shown!r} is a file, no folder")
+        return target
+
+    def _encoded(self, content: str, old: encoded.Text | None) -> bytes:
+        """The new bytes: in the old encoding, but Python in the one that the new text declares."""
+        mark = old.mark if old else b""
+        encoding = old.encoding if old else "utf-8"
+        content = content.removeprefix("\ufeff" if mark else "")
+        try:
+            if not mark and self.target.suffix in encoded.PYTHON:
+                encoding = encoded.declared(content.encode("utf-8", "replace")) or "utf-8"
+            data = encoded.encode(content, encoding, mark)
+            seen = encoded.decode(data, self.target.name).text
+        except ValueError as error:
+            raise ToolFailure(f"content of {self.given!r} cannot be written: {error}") from None
+        if seen != content.removeprefix("\ufeff"):
+            raise ToolFailure(f"content of {self.given!r} would not be read back as it is")
+        return data
+
+    def _now(self) -> bytes | None:
+        try:
+            return self.target.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ToolFailure(f"{self.shown!r} cannot be read: {error.strerror}") from None
+
+    def write(self) -> None:
+        """Journal the old content, then write. `ToolFailure` when either cannot be done.
+
+        What changed since the plan was made is not overwritten: nobody has seen that diff.
+        """
+        changed = ToolFailure(
+            f"{self.given!r} changed after its diff was made: nothing is written; "
+            "look at it again and repeat the write"
+        )
+        if self._target() != self.target or self._now() != self.old:
+            raise changed
+        entry = None
+        try:
+            entry = undo.record(self.workspace.root, self.target, self.old, self.new)
+            self.workspace.write_atomic(self.target, self.new, new=self.old is None)
+        except OSError as error:
+            if entry is not None:
+                undo.forget(entry)
+            if isinstance(error, FileExistsError):
+                raise changed from None
+            raise ToolFailure(f"{self.given!r} cannot be written: {error}") from None
+
+
+@tool(effect=Effect.WRITE, preview=Plan)
 async def write_file(context: Context, path: TextFileArg, content: ContentArg) -> WriteResult:
     """Create or replace a file, and check what the new text brings.
 
-    The line ends, byte order mark and mode of an existing file are kept; the write can be undone.
+    The line ends, encoding, byte order mark and mode of an existing file are kept; what changed
+    since its diff was approved is not overwritten; the write can be undone.
     """
-    plan = _Plan(context, path, content)
+    approved = context.approved
+    plan = approved if isinstance(approved, Plan) else Plan(context, path, content)
     result = WriteResult(path=plan.shown, created=plan.old is None, diff=plan.diff)
     if plan.old == plan.new:
         return result
@@ -128,84 +242,26 @@ async def write_file(context: Context, path: TextFileArg, content: ContentArg) -
     return result
 
 
-class _Plan:
-    """A write that may be done: the file, its old bytes (None: new file) and its new ones."""
-
-    def __init__(self, context: Context, path: str, content: str) -> None:
-        """Raise `ToolFailure` when the write must not or cannot be done."""
-        self.workspace = context.workspace
-        # A link is written through, so that it stays one; it leads to a place inside.
-        self.target = self.workspace.path(path).resolve()
-        self.shown = self.workspace.relative(self.workspace.path(path))
-        self._refuse(path)
-        old_text = None
-        if self.target.exists():
-            old_text = self.workspace.read_text(self.target)
-            content = _with_ends_of(old_text, content)
-        self.old = self.target.read_bytes() if old_text is not None else None
-        mark = b"\xef\xbb\xbf" if (self.old or b"").startswith(b"\xef\xbb\xbf") else b""
-        try:
-            self.new = mark + content.removeprefix("\ufeff" if mark else "").encode()
-        except UnicodeEncodeError as error:
-            raise ToolFailure(f"content of {path!r} cannot be written as UTF-8: {error}") from None
-        self.diff = unified_diff(self.shown, old_text, content)
-
-    def _refuse(self, given: str) -> None:
-        names = [*Path(self.shown).parts, *self.target.relative_to(self.workspace.root).parts]
-        if ".git" in (name.lower() for name in names):
-            raise ToolFailure(f"{given!r} belongs to git itself: it is not written")
-        if self.target.is_dir() or given.endswith("/"):
-            raise ToolFailure(f"{given!r} is a folder: give a file")
-        if self.target.exists() and not self.target.is_file():
-            raise ToolFailure(f"{given!r} is no regular file: it is not written")
-        parent = next(p for p in self.target.parents if p.exists())
-        if not parent.is_dir():
-            shown = self.workspace.relative(parent)
-            raise ToolFailure(f"{given!r} cannot be written: {shown!r} is a file, no folder")
-
-    def write(self) -> None:
-        """Journal the old content, then write. `ToolFailure` when either cannot be done."""
-        entry = None
-        try:
-            entry = undo.record(self.workspace.root, self.target, self.old, self.new)
-            self.workspace.write_atomic(self.target, self.new)
-        except OSError as error:
-            if entry is not None:
-                undo.forget(entry)
-            raise ToolFailure(f"{self.shown!r} cannot be written: {error}") from None
+def _is_git(name: str) -> bool:
+    """Whether a file system may take the name for `.git`: other case, unseen characters …"""
+    seen = "".join(c for c in name if unicodedata.category(c) != "Cf")
+    return seen.partition(":")[0].rstrip(". ").casefold() in (".git", "git~1")
 
 
-def unified_diff(shown: str, old: str | None, new: str) -> str:
-    """The unified diff from one text of a file to another; `old` None = a new file."""
-    lines = difflib.unified_diff(
-        _diff_lines(old or ""),
-        _diff_lines(new),
-        "/dev/null" if old is None else f"a/{shown}",
-        f"b/{shown}",
+def _holds_git(folder: Path) -> bool:
+    """Whether a folder is a repository without a tree: bare, a submodule's or a worktree's."""
+    return (folder / "HEAD").is_file() and (
+        (folder / "objects").is_dir() or (folder / "commondir").is_file()
     )
-    text = "".join(lines)
-    if not text and old is None:
-        return f"--- /dev/null\n+++ b/{shown}\n"
-    return text
-
-
-def _diff_lines(text: str) -> list[str]:
-    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n\\ No newline at end of file\n"
-    return lines
 
 
 def _with_ends_of(old: str, new: str) -> str:
     """The new text with the line ends of the old one, if that has one kind only."""
-    crlf, lf = old.count("\r\n"), old.count("\n")
-    if not lf or 0 < crlf < lf:
-        return new
-    new = new.replace("\r\n", "\n")
-    return new.replace("\n", "\r\n") if crlf else new
+    kinds = set(re.findall(r"\r\n|\r|\n", old))
+    return re.sub(r"\r\n|\r|\n", kinds.pop(), new) if len(kinds) == 1 else new
 
 
-async def _check(context: Context, plan: _Plan) -> Checks | None:
+async def _check(context: Context, plan: Plan) -> Checks | None:
     """Type errors and violations of the file as it is now; None when they cannot be had.
 
     A write must not fail for want of a checker, nor run into its own time limit after the deed.

@@ -11,15 +11,17 @@ from typing import Annotated
 from pydantic import Field
 
 from punie.errors import ToolFailure
-from punie.repository import (
+from punie.porcelain import (
     BINARY,
     DIFF_FORMAT,
+    STATUS_FORMAT,
     Change,
-    Repository,
+    Header,
     parse_diff,
     parse_log,
     parse_status,
 )
+from punie.repository import Repository
 from punie.tool import DEFAULT_LIMIT, Doc, Effect, Item, PathArg, Result, cap, tool
 from punie.wrap import Context, middle_cut
 
@@ -167,11 +169,9 @@ StagedArg = Annotated[bool, Doc("True: index against last commit; False: tree ag
 @tool(effect=Effect.READ)
 async def git_status(context: Context, path: PathArg = ".") -> GitStatusResult:
     """Files that changed since the last commit: staged, unstaged and untracked."""
-    repository = await _repository(context, path)
-    done = await repository.git(
-        "status", "--porcelain=v2", "-z", "--untracked-files=all", "--find-renames"
-    )
-    found = [change for change in parse_status(done.stdout) if repository.inside(change.name)]
+    repository = await (await asked(context, path)).configured(tree=True)
+    done = await repository.git("status", *STATUS_FORMAT)
+    found = list(parse_status(done.stdout, repository.prefix))
     shown, cut = cap(found, DEFAULT_LIMIT)
     return GitStatusResult(
         clean=not found,
@@ -179,7 +179,7 @@ async def git_status(context: Context, path: PathArg = ".") -> GitStatusResult:
         files=[
             GitFileStatus(
                 file=repository.shown(change.name),
-                status=WORDS.get(change.letter, "modified"),
+                status=WORDS[change.letter],
                 staged=change.staged,
                 old_file=_old_file(repository, change),
             )
@@ -194,11 +194,12 @@ async def git_diff(
     context: Context, path: PathArg = ".", staged: StagedArg = False
 ) -> GitDiffResult:
     """Changed lines that are not committed. Untracked files are not in it."""
-    repository = await _repository(context, path)
-    done = await repository.git("diff", "--cached" if staged else "--ours", *DIFF_FORMAT)
-    found = file_diffs(done.stdout, repository)
+    repository = await (await asked(context, path)).configured(tree=not staged)
+    which = "--cached" if staged else "--ours"
+    done = await repository.git("diff", which, repository.renames, *DIFF_FORMAT)
+    found = file_diffs(parse_diff(done.stdout), repository)
     files, cut = cap(found, DEFAULT_LIMIT)
-    cut = fit_hunks(files, int(context.settings.output_kb * 700)) or cut
+    cut = fit_hunks(files, context) or cut
     return GitDiffResult(
         file_count=len(found),
         additions=sum(file.additions for file in found),
@@ -213,9 +214,7 @@ async def git_log(context: Context, path: PathArg = ".", count: CountArg = 10) -
     """Commits that touched a path, newest first, with author, date and all their files."""
     if count < 0:
         raise ToolFailure(f"count {count!r} cannot be used: give 0 for all, or a positive number")
-    repository = await _repository(context, path)
-    if not await repository.has_commits():
-        raise ToolFailure("no commits yet: the repository has no history to show")
+    repository = await asked(context, path)
     most = min(count or DEFAULT_LIMIT, DEFAULT_LIMIT)
     output = await repository.commits(most)
     commits = [_commit(repository, *parts) for parts in parse_log(output)]
@@ -230,27 +229,32 @@ async def git_log(context: Context, path: PathArg = ".", count: CountArg = 10) -
     return GitLogResult(commits=commits, commit_count=total, truncated=cut)
 
 
-def file_diffs(output: bytes, repository: Repository) -> list[GitFileDiff]:
-    """The files of a diff in `DIFF_FORMAT` that lie in the workspace, hunks uncut."""
+async def asked(context: Context, path: str) -> Repository:
+    """The repository that a tool's path is about."""
+    return await Repository.around(context.workspace, path, context.settings.tool_seconds)
+
+
+def file_diffs(changes: list[Change], repository: Repository) -> list[GitFileDiff]:
+    """The files of a diff, hunks uncut."""
     found = []
-    for change in parse_diff(output):
-        if repository.inside(change.name):
-            lines = [line for hunk in change.hunks for line in hunk.split("\n")[1:]]
-            found.append(
-                GitFileDiff(
-                    file=repository.shown(change.name),
-                    status=WORDS.get(change.letter, "modified"),
-                    old_file=_old_file(repository, change),
-                    additions=sum(line.startswith("+") for line in lines),
-                    deletions=sum(line.startswith("-") for line in lines),
-                    hunks=change.hunks,
-                )
+    for change in changes:
+        lines = [line for hunk in change.hunks for line in hunk.split("\n")[1:]]
+        found.append(
+            GitFileDiff(
+                file=repository.shown(change.name),
+                status=WORDS[change.letter],
+                old_file=_old_file(repository, change),
+                additions=sum(line.startswith("+") for line in lines),
+                deletions=sum(line.startswith("-") for line in lines),
+                hunks=change.hunks,
             )
+        )
     return found
 
 
-def fit_hunks(files: list[GitFileDiff], most: int) -> bool:
-    """Cut hunks, in place, so that together they hold about `most` characters; True if it cut."""
+def fit_hunks(files: list[GitFileDiff], context: Context) -> bool:
+    """Cut hunks, in place, so that together they fit the output limit; True if it cut."""
+    most = int(context.settings.output_kb * 700)
     cut = False
     for file in files:
         kept = []
@@ -263,23 +267,17 @@ def fit_hunks(files: list[GitFileDiff], most: int) -> bool:
     return cut
 
 
-async def _repository(context: Context, path: str) -> Repository:
-    place = await Repository.around(context.workspace, path, context.settings.tool_seconds)
-    return await place.known()
-
-
 def _old_file(repository: Repository, change: Change) -> str:
     return repository.shown(change.old) if change.old != change.name else ""
 
 
-def _commit(repository: Repository, fields: list[str], names: list[bytes]) -> GitCommit:
-    sha, author, email, date, subject, body = fields
+def _commit(repository: Repository, header: Header, names: list[bytes]) -> GitCommit:
     return GitCommit(
-        hash=sha,
-        message=subject,
-        body=body.strip("\n"),
-        author=author,
-        email=email,
-        date=date,
-        files=[repository.shown(name) for name in names if repository.inside(name)],
+        hash=header.hash,
+        message=header.subject,
+        body=header.body,
+        author=header.author,
+        email=header.email,
+        date=header.date,
+        files=[repository.shown(name) for name in names],
     )

@@ -8,10 +8,10 @@ from typing import Annotated
 from pydantic import Field
 
 from punie.addressing import Lookup, Target
+from punie.declaration import MODULE, Declaration, Spot
 from punie.errors import ToolFailure, UsageError
 from punie.lsp import hover_parts
-from punie.outline import Declaration, Spot
-from punie.references import mentioned, overridden, overriding, untyped, uses
+from punie.references import everywhere
 from punie.tool import (
     DEFAULT_LIMIT,
     ColumnArg,
@@ -185,7 +185,10 @@ async def hover(
     lookup = Lookup(context)
     target = await lookup.locate(file_path, line, column, symbol)
     best = ("", "")
-    for spot in target.spots:
+    module = [d for d in target.declarations if d.kind == MODULE]
+    if module:  # at its place the server would speak of its first name
+        best = (f"module {module[0].qualified}", "")
+    for spot in () if module else target.spots:
         answer = await lookup.ask("hover", spot)
         if answer:
             best = max(best, hover_parts(answer["contents"]["value"]), key=lambda d: len(d[0]))
@@ -249,26 +252,17 @@ async def find_references(
     declarations = list(target.declarations)
     if not declarations:  # a use: asked about is what it means, under all its names
         declarations = await lookup.whole(await lookup.definitions(target.spots[0]))
-    start = dict.fromkeys([*target.spots, *(d.spot for d in declarations if d.kind)])
-    overrides = await overriding(lookup, declarations)
-    known = [*declarations, *overrides]
-    direct = await uses(lookup, list(start), known)
-    spots = direct | await uses(lookup, [o.spot for o in overrides], known)
-    references = [_reference(lookup, spot, spot not in direct) for spot in spots]
+    found = await everywhere(lookup, target.spots, declarations)
+    references = [
+        _reference(lookup, spot, spot not in found.direct) for spot in found.direct | found.override
+    ]
     references.sort(key=lambda r: (r.file, r.line, r.column))
     shown, cut = cap(references, limit)
-    name = declarations[0].name if declarations else target.symbol.split(".")[-1]
-    notes = [
-        target.note,
-        await overridden(lookup, declarations),
-        await untyped(lookup, declarations, set(spots)),
-        await mentioned(lookup, name, set(spots)),
-    ]
     return FindReferencesResult(
         symbol=target.symbol,
         reference_count=len(references),
         references=shown,
-        note="; ".join(n for n in notes if n),
+        note="; ".join(note for note in (target.note, found.note) if note),
         truncated=cut,
     )
 
@@ -369,16 +363,20 @@ def _rank(name: str, query: str) -> tuple[int, int, str]:
 async def _from_source(
     lookup: Lookup, target: Target, signature: str, docstring: str
 ) -> tuple[str, str]:
-    """The docstring as it stands in the source, and a property's signature.
+    """The docstring as it stands in the source; the signature where the server knows no more
+    than `property` or `Unknown`, as of a function with an untyped decorator.
 
-    The server's markdown has docstrings reformatted, and says no more than `property` of one.
+    The server's markdown has docstrings reformatted.
     """
     found = list(target.declarations) or await lookup.definitions(target.spots[0])
     for each in found:
         source = lookup.source(each.spot.path)
+        line = each.spot.line if each.kind != MODULE else 0
         if signature == "property":
-            signature = f"@property\n{source.signature(each.spot.line)}".rstrip()
-        if original := source.docstring(each.spot.line):
+            signature = f"@property\n{source.signature(line)}".rstrip()
+        elif signature == "Unknown":
+            signature = source.signature(line) or signature
+        if original := source.docstring(line):
             return signature, original
     return signature, docstring
 
@@ -390,6 +388,6 @@ def _reference(lookup: Lookup, spot: Spot, is_override: bool) -> SymbolReference
         line=spot.line,
         column=spot.column,
         preview=source.line(spot.line),
-        is_import=source.import_at(source.offset(spot.line, spot.column)) is not None,
+        is_import=lookup.imported(spot),
         is_override=is_override,
     )

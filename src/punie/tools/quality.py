@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import glob
 import json
+import os
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
 from punie.errors import ToolFailure
+from punie.testrun import interpreter
 from punie.tool import DEFAULT_LIMIT, Effect, Item, LimitArg, PathArg, Result, cap, tool
-from punie.workspace import Completed, program
+from punie.workspace import Completed, Workspace, program
 from punie.wrap import Context, middle_cut
 
 Found = TypeVar("Found", "TypeDiagnostic", "RuffViolation")
+SUFFIXES = (".py", ".pyi", ".pyw", ".ipynb")
+"""Endings of what ruff and ty take for Python."""
+PATIENCE = 0.5
+"""Seconds after which it is worth a look whether ruff waits for a named pipe."""
+_MISSHAPEN = (LookupError, TypeError, AttributeError, RecursionError)
+MOST_REPORT = 256 * 2**20
+"""Bytes of a report that are read."""
 
 
 class TypeDiagnostic(Item):
@@ -118,39 +131,20 @@ async def check_types(context: Context, path: str) -> list[TypeDiagnostic]:
     """Errors and warnings of `ty check`, with the workspace's configuration.
 
     What ty only remarks (`reveal_type`) is left out. Types of installed packages come from the
-    environment that the configuration names, else from the workspace's `.venv`.
+    environment that the configuration names, else from that of the workspace's tests.
     Raises `ToolFailure` when `path` has no Python code, or with ty's words when it cannot check.
     """
     target = await _python_path(context, path)
-    venv = context.workspace.root / ".venv"
+    venv = interpreter(context).venv
     # ty prefers an activated environment, which may be our own, to the workspace's.
-    env = {"VIRTUAL_ENV": str(venv)} if (venv / "pyvenv.cfg").is_file() else {}
+    ours = os.environ.get("VIRTUAL_ENV") == sys.prefix
+    env = {"VIRTUAL_ENV": str(venv) if venv else None} if venv or ours else {}
     # SARIF: the other formats put the rule into the message or the path in relation to CI's.
     arguments = ["check", "--output-format", "sarif", "--", target]
+    done = await _run(context, "ty", arguments, env)
     # Exit status 2 comes with a report where ty cannot read a file: that is a finding too.
-    document, done = await _report(context, "ty", arguments, (0, 1, 2), env)
-    found = []
-    try:
-        for entry in document["runs"][0]["results"]:
-            if entry["level"] == "note":
-                continue
-            place = entry["locations"][0]["physicalLocation"] if entry["locations"] else {}
-            region = place.get("region", {})
-            uri = place.get("artifactLocation", {}).get("uri", "")
-            file = Path(unquote(urlsplit(uri).path)) if uri else context.workspace.root
-            found.append(
-                TypeDiagnostic(
-                    file=context.workspace.relative(file),
-                    line=region.get("startLine", 1),
-                    column=region.get("startColumn", 1),
-                    severity=entry["level"],
-                    code=entry["ruleId"],
-                    message=entry["message"]["text"],
-                )
-            )
-    except (LookupError, TypeError, AttributeError):
-        raise ToolFailure(f"ty's report cannot be read: {_words(done)}") from None
-    return _ordered(path, found, done)
+    found = _read(context, "ty", done, (0, 1, 2), read_types)
+    return _ordered(context, "ty", path, found, done)
 
 
 async def check_lint(context: Context, path: str) -> list[RuffViolation]:
@@ -161,52 +155,127 @@ async def check_lint(context: Context, path: str) -> list[RuffViolation]:
     """
     target = await _python_path(context, path)
     arguments = ["check", "--output-format", "json", "--no-cache", "--no-fix", "--no-fix-only"]
-    arguments += ["--exit-zero", "--", target]
-    document, done = await _report(context, "ruff", arguments, (0,), {})
+    arguments += ["--exit-zero"]
+
+    def start(exclude: list[str]) -> asyncio.Task[Completed]:
+        options = [f"--extend-exclude={path}" for path in exclude]
+        env = {"RUFF_OUTPUT_FILE": None}
+        return asyncio.create_task(_run(context, "ruff", [*arguments, *options, "--", target], env))
+
+    running = start([])
+    try:
+        await asyncio.wait({running}, timeout=PATIENCE)
+        if not running.done() and (pipes := await asyncio.to_thread(_pipes, context, target)):
+            running.cancel()
+            await asyncio.wait({running})
+            running = start(pipes)
+        done = await running
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+    found = _read(context, "ruff", done, (0,), read_lint)
+    return _ordered(context, "ruff", path, found, done)
+
+
+def _pipes(context: Context, target: str) -> list[str]:
+    """Patterns of what has a Python file's name and is none: ruff waits for ever to read it."""
+    root = context.workspace.root
+    files = (f for f in context.workspace.walk() if root / target in f.parents)
+    named = (f for f in files if f.suffix in SUFFIXES or f.name == "pyproject.toml")
+    odd = [str(f) for f in named if f.exists() and not f.is_file()]
+    return [glob.escape(f).replace(",", "?") for f in odd]  # a comma would separate two patterns
+
+
+def read_types(report: bytes, workspace: Workspace) -> list[TypeDiagnostic]:
+    """The findings of ty's SARIF report. Raises `ValueError` when it is none."""
     found = []
     try:
-        for entry in document:
-            fix = entry["fix"]
+        for entry in json.loads(report)["runs"][0]["results"]:
+            if entry["level"] == "note":
+                continue
+            place = entry["locations"][0]["physicalLocation"] if entry["locations"] else {}
+            region = place.get("region", {})
+            uri = place.get("artifactLocation", {}).get("uri", "")
+            file = Path(unquote(urlsplit(uri).path)) if uri else workspace.root
+            found.append(
+                TypeDiagnostic(
+                    file=workspace.relative(file),
+                    line=region.get("startLine", 1),
+                    column=region.get("startColumn", 1),
+                    severity=entry["level"],
+                    code=entry["ruleId"],
+                    message=entry["message"]["text"],
+                )
+            )
+    except _MISSHAPEN as error:
+        raise ValueError(f"{error!r}") from None
+    return found
+
+
+def read_lint(report: bytes, workspace: Workspace) -> list[RuffViolation]:
+    """The findings of ruff's JSON report. Raises `ValueError` when it is none."""
+    found = []
+    try:
+        for entry in json.loads(report):
+            fix, cell = entry["fix"], entry["cell"]  # a notebook's lines count in their cell
             found.append(
                 RuffViolation(
-                    file=context.workspace.relative(Path(entry["filename"])),
+                    file=workspace.relative(Path(entry["filename"])),
                     line=entry["location"]["row"],
                     column=entry["location"]["column"],
-                    code=entry["code"],
-                    message=entry["message"],
+                    code=entry["code"] or entry["name"],  # no code: syntax errors in preview mode
+                    message=entry["message"] + (f" (cell {cell})" if cell else ""),
                     fixable=fix is not None and fix["applicability"] == "safe",
                 )
             )
-    except (LookupError, TypeError):
-        raise ToolFailure(f"ruff's report cannot be read: {_words(done)}") from None
-    return _ordered(path, found, done)
+    except _MISSHAPEN as error:
+        raise ValueError(f"{error!r}") from None
+    return found
 
 
-async def _report(
-    context: Context, name: str, arguments: list[str], fine: tuple[int, ...], env: dict[str, str]
-) -> tuple[Any, Completed]:
-    """The JSON document that a program wrote; its own words are the failure."""
+async def _run(
+    context: Context, name: str, arguments: list[str], env: Mapping[str, str | None]
+) -> Completed:
     seconds = context.settings.tool_seconds
-    done = await context.workspace.run([program(name), *arguments], timeout=seconds, env=env)
+    return await context.workspace.run(
+        [program(name), *arguments], timeout=seconds, env=env, most_bytes=MOST_REPORT
+    )
+
+
+def _read(
+    context: Context,
+    name: str,
+    done: Completed,
+    fine: tuple[int, ...],
+    read: Callable[[bytes, Workspace], list[Found]],
+) -> list[Found]:
+    """The findings in a program's report; where there is none, its own words are the failure."""
     if done.timed_out:
-        raise ToolFailure(f"{name} check took longer than its limit of {seconds:g} s")
-    failed = ToolFailure(f"{name} check failed (exit status {done.exit_code}): {_words(done)}")
-    if done.exit_code not in fine:
-        raise failed
-    try:
-        return json.loads(done.out), done
-    except ValueError:
-        raise failed from None
+        raise ToolFailure(f"{name} check took longer than {done.duration:.0f} s")
+    if done.cut:
+        most = MOST_REPORT // 2**20
+        raise ToolFailure(f"{name} found more than {most} MiB: give a smaller folder or a file")
+    words = middle_cut(done.err.strip() or done.out.strip(), 2000)
+    if done.exit_code in fine:
+        try:
+            return read(done.stdout, context.workspace)
+        except ValueError as error:
+            words = f"its report cannot be read ({middle_cut(str(error), 200)}); {words}"
+    raise ToolFailure(f"{name} check failed (exit status {done.exit_code}): {words}")
 
 
-def _words(done: Completed) -> str:
-    return middle_cut(done.err.strip() or done.out.strip(), 2000)
-
-
-def _ordered(path: str, found: list[Found], done: Completed) -> list[Found]:
+def _ordered(
+    context: Context, name: str, path: str, found: list[Found], done: Completed
+) -> list[Found]:
     """By file and place. Nothing found because nothing was checked is a failure."""
     # Both say so on standard error, also where the configuration leaves all files out.
     if not found and "no python files found" in done.err.lower():
+        target = context.workspace.existing(path)
+        files = context.workspace.python_files()
+        if target.is_file() or any(target in file.parents for file in files):
+            raise ToolFailure(
+                f"{name} checked nothing: its configuration or .gitignore excludes {path!r}"
+            )
         raise ToolFailure(f"no Python files to check under {path!r}")
     return sorted(found, key=lambda f: (f.file, f.line, f.column))
 
@@ -218,7 +287,7 @@ async def _python_path(context: Context, given: str) -> str:
     if not path.exists() and await _committed(context, given):
         raise ToolFailure(f"{given!r} is deleted: it is in the last commit but not on disk")
     path = workspace.existing(given)
-    if path.is_file() and path.suffix not in (".py", ".pyi") and not _python_script(path):
+    if not path.is_dir() and (not path.is_file() or not _python(path)):
         raise ToolFailure(f"{given!r} is no Python file")
     return workspace.relative(path)
 
@@ -233,11 +302,13 @@ async def _committed(context: Context, given: str) -> bool:
     return done.exit_code == 0
 
 
-def _python_script(path: Path) -> bool:
-    """Whether the first line asks for Python, as in scripts without a suffix."""
+def _python(path: Path) -> bool:
+    """Whether the name says so; without a suffix, whether the first line asks for Python."""
+    if path.suffix:
+        return path.suffix in SUFFIXES
     try:
         with path.open("rb") as file:
             first = file.readline(200)
     except OSError:
         return False
-    return not path.suffix and first.startswith(b"#!") and b"python" in first
+    return first.startswith(b"#!") and b"python" in first

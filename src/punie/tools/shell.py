@@ -43,15 +43,16 @@ def _preview(context: Context, command: str) -> str:
 async def run_command(context: Context, command: CommandArg) -> CommandResult:
     """Run a shell command in the workspace, without standard input.
 
-    What it leaves in the background ends with it.
+    What it leaves in the background ends with it, also what has left its process group.
     """
     _usable(command)
     seconds = context.settings.test_seconds
-    done = await context.workspace.run(["/bin/sh", "-c", command], timeout=seconds)
+    shell = ["/bin/sh", "-c", command]
+    done = await context.workspace.run(shell, timeout=seconds, leash=True)
     # Two long outputs share the room evenly; a short one leaves its rest to the other.
     most = int(context.settings.output_kb * 850)
-    out = middle_cut(done.out, max(most - len(done.err), most // 2))
-    err = middle_cut(done.err, max(most - len(done.out), most // 2))
+    out = middle_cut(done.out, max(most - len(done.err.encode()), most // 2))
+    err = middle_cut(done.err, max(most - len(done.out.encode()), most // 2))
     problem = f"run_command took longer than its limit of {seconds:g} s: output up to then"
     return CommandResult(
         success=not done.timed_out,

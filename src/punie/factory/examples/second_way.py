@@ -3,11 +3,14 @@
 | tool | second way |
 |---|---|
 | git_status, git_diff, git_log | other formats of plain git (porcelain v1, numstat, one-line log) |
+| git_blame, git_show, git_branch | line-porcelain, numstat, `git branch` and `rev-list` |
 | ruff_check, typecheck | the concise text format of ruff and ty |
 | pytest_run | counts of a plain run with JUnit XML |
 | goto_definition, document_symbols, workspace_symbols, hover | `ast` |
 | find_references | `ast` and the text of each line |
 | read_file, write_file | the file's bytes |
+| search_text | `git grep`, with Perl's expressions |
+| list_files | `git ls-files` with its own globs, `os.stat` |
 | run_command | `subprocess` |
 
 A check returns `kind: what differs`, or an empty text. A failed call is right when the plain way
@@ -22,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -103,6 +107,56 @@ def _log(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
     )
     ours = [[c.hash, c.author, c.email, c.date, c.message] for c in result.commits]
     return _differ("log", ours, [line.split("\t", 4) for line in text.splitlines()])
+
+
+_BLAMED = re.compile(
+    r"^([0-9a-f]{40,64}) \d+ (\d+).*?^author (.*?)$.*?^author-time (\d+)$.*?^\t(.*?)\r?$",
+    re.M | re.S,
+)
+
+
+def _blame(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    text = inventory.git("blame", "--line-porcelain", "--", args["path"])
+    first = args.get("start_line") or 1
+    last = args.get("end_line") or len(text)
+    rows = [row for row in _BLAMED.findall(text) if first <= int(row[1]) <= last]
+    if result.truncated:
+        rows = rows[: len(result.lines)]
+    ours = [
+        (one.hash, str(one.line), one.author, _seconds(one.date), one.text) for one in result.lines
+    ]
+    return _differ("blame", ours, rows)
+
+
+def _seconds(date: str) -> str:
+    return str(int(datetime.fromisoformat(date).timestamp()))
+
+
+def _show(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    form = "--format=%H\t%an\t%ae\t%aI\t%s"
+    text = inventory.git("show", form, "--numstat", "--first-parent", args["commit"], "--")
+    head, *rows = [line.split("\t") for line in text.splitlines() if line]
+    ours = [result.hash, result.author, result.email, result.date, result.message]
+    added = sum(int(r[0]) for r in rows if r[0] != "-")
+    deleted = sum(int(r[1]) for r in rows if r[1] != "-")
+    counted = (result.additions, result.deletions)
+    return _differ("commit", ours, head) or _differ("lines", counted, (added, deleted))
+
+
+def _branch(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    text = inventory.git("branch", "--format=%(refname)\t%(objectname)\t%(upstream)")
+    rows = [line.split("\t") for line in text.splitlines() if line.startswith("refs/heads/")]
+    expected = []
+    for name, sha, upstream in rows:
+        counts = (0, 0)
+        if upstream:
+            sides = inventory.git("rev-list", "--left-right", "--count", f"{name}...{upstream}")
+            ahead, behind = sides.split()
+            counts = (int(ahead), int(behind))
+        expected.append((name.removeprefix("refs/heads/"), sha, *counts))
+    ours = [(b.name, b.hash, b.ahead, b.behind) for b in result.branches]
+    current = inventory.git("branch", "--show-current").strip()
+    return _differ("branches", ours, expected) or _differ("current", result.current, current)
 
 
 def _run(inventory: Inventory, *command: str) -> str:
@@ -253,10 +307,43 @@ def _command(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
     return _differ("exit code", result.exit_code, done.returncode)
 
 
+def _lines_found(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    command = ["git", "grep", "--untracked", "-I", "-n", "-z", "--full-name", "--no-color"]
+    expected: set[tuple[str, int]] = set()
+    for kind in ("-P", "-F"):  # what matches nothing is searched as plain text
+        text = _run(
+            inventory, *command, kind, "-e", args["pattern"], *_under(args.get("path", "."))
+        )
+        fields = [line.split("\0") for line in text.split("\n") if line.count("\0") == 2]
+        expected = expected or {(file, int(line)) for file, line, _ in fields}
+    if result.truncated:
+        return _differ("search count", result.match_count, len(expected))
+    return _differ("search", {(m.file, m.line) for m in result.matches}, expected)
+
+
+def _files_listed(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    path, pattern = args.get("path", ".").rstrip("/"), args.get("pattern", "*")
+    below = "" if path == "." else f"{path}/"
+    glob = f":(glob){below}{pattern if '/' in pattern else f'**/{pattern}'}"
+    listing = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", glob]
+    names = {name for name in inventory.git(*listing).split("\0") if name}
+    names = {name for name in names if (inventory.root / name).is_file()}
+    for file in result.files:
+        size = (inventory.root / file.path).lstat().st_size
+        if fault := _differ(f"size of {file.path}", file.size, size):
+            return fault
+    if result.truncated:
+        return _differ("file count", result.file_count, len(names))
+    return _differ("files", {file.path for file in result.files}, names)
+
+
 CHECKS: dict[str, Check] = {
     "git_status": _status,
     "git_diff": _diff,
     "git_log": _log,
+    "git_blame": _blame,
+    "git_show": _show,
+    "git_branch": _branch,
     "ruff_check": _lint,
     "typecheck": _types,
     "pytest_run": _tests,
@@ -268,5 +355,7 @@ CHECKS: dict[str, Check] = {
     "read_file": _read,
     "write_file": _write,
     "run_command": _command,
+    "search_text": _lines_found,
+    "list_files": _files_listed,
 }
 """Second way by tool."""

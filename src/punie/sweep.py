@@ -1,0 +1,179 @@
+"""What changed on disk since the last look, for a language server that watches nothing itself.
+
+A look reads the stamps of all Python files, not their content. Links to folders are followed
+inside the workspace only. Not seen: edits of packages installed elsewhere than in `.venv`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from punie.workspace import SKIPPED
+
+CONFIGURATION = frozenset({"pyproject.toml", "ty.toml", ".gitignore", ".ignore"})
+"""Files that decide which files the server reads, and how."""
+CREATED, CHANGED, DELETED = 1, 2, 3
+"""LSP kinds of a change."""
+TICK = 50_000_000
+"""Nanoseconds within which two writes may get the same time."""
+COARSE_TICK = 2_000_000_000
+"""The same where the file system keeps no parts of a millisecond."""
+
+MOST_TEXT = 64_000_000
+"""Bytes of text that are kept in memory."""
+
+Stamp = tuple[int, int, int, int]
+"""mtime and ctime in ns, size in bytes, inode: another one whenever a file's content is another,
+unless it was written twice within `TICK`. ctime cannot be set back, mtime can."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look found."""
+
+    files: dict[str, Stamp]
+    """By absolute path."""
+    digests: dict[str, bytes] = field(default_factory=dict)
+    """Of files that may change once more without another stamp, and of those asked for."""
+    young: frozenset[str] = frozenset()
+    """The first of them."""
+    linked: frozenset[str] = frozenset()
+    """Of the files those behind a linked folder, which are also there under another path."""
+    installed: frozenset[tuple[str, int]] = frozenset()
+    """What tells one state of the workspace's `.venv` from another."""
+
+
+def look(root: Path, doubtful: Iterable[str] = ()) -> Look:
+    """Look at all files under `root` that an answer depends on; read the doubtful ones."""
+    now = time.time_ns()
+    linked: set[str] = set()
+    files = stamps(root, linked)
+    since = now - COARSE_TICK
+    late = [path for path, stamp in files.items() if stamp[0] > since or stamp[1] > since]
+    young = frozenset(path for path in late if _young(files[path], now))
+    digests = {path: _digest(path) for path in young.union(doubtful)}
+    return Look(files, digests, young, frozenset(linked), _installed(root / ".venv"))
+
+
+class Sweep:
+    """The files of a workspace as they were at the last look that was taken note of."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        """Rises with every change: answers of the same version may be used again."""
+        self.stale = False
+        """Whether only a new server will know the disk: it holds a file whose mtime is what it was
+        for unchanged, whatever it is told, and does not look for newly installed packages."""
+        self.doubtful: dict[str, bytes] = {}
+        """Digests of files that may have changed since without another stamp."""
+        self._known: dict[str, Stamp] = {}
+        self._linked: frozenset[str] = frozenset()
+        self._installed: frozenset[tuple[str, int]] = frozenset()
+        self._texts: dict[str, tuple[Stamp, bytes]] = {}
+
+    def note(self, seen: Look) -> list[tuple[str, int]]:
+        """Paths of files that are new, changed or gone since the look before, and how."""
+        found, known = seen.files, self._known
+        settled = not self.doubtful and not seen.young
+        if settled and found == known and seen.installed == self._installed:
+            self.stale = False
+            return []
+        changes = [(path, CREATED) for path in found.keys() - known.keys()]
+        changes += [(path, DELETED) for path in known.keys() - found.keys()]
+        changed = [p for p, stamp in found.items() if p in known and known[p] != stamp]
+        unstamped = [
+            path
+            for path, digest in self.doubtful.items()
+            if path in found and known[path] == found[path] and seen.digests.get(path) != digest
+        ]
+        self.stale = bool(unstamped) or seen.installed != self._installed
+        self.stale |= any(known[path][0] == found[path][0] for path in changed)
+        changes += [(path, CHANGED) for path in dict.fromkeys(changed + unstamped)]
+        self.version += bool(changes) or self.stale
+        if unstamped:
+            self._texts = {}
+        self._known, self._linked, self._installed = found, seen.linked, seen.installed
+        self.doubtful = {path: seen.digests[path] for path in seen.young}
+        return changes
+
+    def texts(self) -> dict[Path, bytes]:
+        """The Python files of the last look with their content, sorted; read again if changed."""
+        known, linked, kept = self._known, self._linked, self._texts
+        found, size = {}, sum(len(text) for _, text in kept.values())
+        for path in sorted(known):
+            if not path.endswith((".py", ".pyi")) or path in linked:
+                continue
+            entry = kept.get(path)
+            if entry is None or entry[0] != known[path]:
+                try:
+                    entry = known[path], Path(path).read_bytes()
+                except OSError:  # gone meanwhile
+                    continue
+                size += len(entry[1])
+                if size < MOST_TEXT:
+                    kept[path] = entry
+            found[Path(path)] = entry[1]
+        for path in kept.keys() - known.keys():
+            del kept[path]
+        return found
+
+
+def stamps(root: Path, linked: set[str] | None = None) -> dict[str, Stamp]:
+    """Stamps of all files under `root` that an answer depends on, by absolute path.
+
+    Adds to `linked` the paths that are reached through a linked folder.
+    """
+    found: dict[str, Stamp] = {}
+    folders = [(str(root), False)]
+    while folders:
+        folder, by_link = folders.pop()
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.endswith((".py", ".pyi")) or name in CONFIGURATION:
+                    with contextlib.suppress(OSError):  # deleted meanwhile, or a dead link
+                        at = entry.stat()
+                        found[entry.path] = (at.st_mtime_ns, at.st_ctime_ns, at.st_size, at.st_ino)
+                        if by_link and linked is not None:
+                            linked.add(entry.path)
+                elif name not in SKIPPED:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append((entry.path, by_link))
+                    elif _linked(entry, root):
+                        folders.append((entry.path, True))
+    return found
+
+
+def _linked(entry: os.DirEntry[str], root: Path) -> bool:
+    """Whether an entry is a link to a folder of the workspace that does not hold the link."""
+    if not entry.is_symlink() or not entry.is_dir():
+        return False
+    target, here = Path(entry.path).resolve(), Path(entry.path).parent.resolve()
+    return root in target.parents and target != here and target not in here.parents
+
+
+def _young(stamp: Stamp, now: int) -> bool:
+    written = max(stamp[:2])
+    return written > now - (TICK if written % 1_000_000 else COARSE_TICK)
+
+
+def _digest(path: str) -> bytes:
+    try:
+        return hashlib.blake2b(Path(path).read_bytes()).digest()
+    except OSError:
+        return b""
+
+
+def _installed(venv: Path) -> frozenset[tuple[str, int]]:
+    """Times of the folders whose content changes when a package is installed or removed."""
+    found = set()
+    for path in (venv / "pyvenv.cfg", *venv.glob("lib/python3*/site-packages")):
+        with contextlib.suppress(OSError):
+            found.add((str(path), path.stat().st_mtime_ns))
+    return frozenset(found)
