@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from punie import demo
 from punie.agent import Agent
 from punie.engine.scripted import ScriptedEngine
 from punie.errors import UsageError
+from punie.factory.corpus import load_recipe
 from punie.factory.suite import FOLDER, Case, Judge, Verdict, holds, load_suite, unmet, wilson
 from punie.lsp import Server
 from punie.sandbox import Sandbox
@@ -153,10 +155,19 @@ def test_the_frozen_suite_is_as_it_was_committed() -> None:
 
 
 def test_suites_have_their_own_workspaces_and_questions() -> None:
-    forty, development = load_suite("forty"), load_suite("development")
-    assert not set(forty.workspaces) & set(development.workspaces)
-    asked = {case.query.lower() for case in forty.cases}
-    assert not asked & {case.query.lower() for case in development.cases}
+    suites = [load_suite(name) for name in ("forty", "development", "test")]
+    for one, other in combinations(suites, 2):
+        assert not set(one.workspaces) & set(other.workspaces)
+        asked = {case.query.lower() for case in one.cases}
+        assert not asked & {case.query.lower() for case in other.cases}
+
+
+def test_suites_are_as_large_as_they_must_be_and_train_on_nothing() -> None:
+    sources = load_recipe()
+    for name, least, splits in (("development", 300, {"dev"}), ("test", 200, {"test"})):
+        suite = load_suite(name)
+        assert len(suite.cases) >= least
+        assert {sources[workspace].split for workspace in suite.workspaces} == splits
 
 
 def test_mistakes_of_a_suite_are_all_named(tmp_path: Path) -> None:
@@ -170,5 +181,5 @@ def test_mistakes_of_a_suite_are_all_named(tmp_path: Path) -> None:
         load_suite(str(file))
     for part in ("case 1: kind 'tool'", "workspace 'b'", "nothing is expected", "case 2"):
         assert part in str(error.value)
-    with pytest.raises(UsageError, match="there are: development, everyday, forty"):
+    with pytest.raises(UsageError, match="there are: development, everyday, forty, test"):
         load_suite("fifty")
