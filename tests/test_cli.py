@@ -377,6 +377,7 @@ def test_a_batch_answers_every_line_in_order_and_ends_with_the_worst_status(benc
         program("for n in range(9):\n    git_status()\nprint(git_status().file_count)"),
         "A list.",
         program("print(read_file('none.py').line_count)"),
+        "That is not there.",
         "Now.",
         program("write_file('new.txt', 'x')"),
         "Broken.",

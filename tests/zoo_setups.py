@@ -252,7 +252,7 @@ def odd_messages(folder: Path) -> Path:
         *(b"caf\xe9 raw\n\nbody \xff\xfe\n", b"", b"\n\n\n", b"//\n\n//\nfake", b"  lead \n"),
         *(b"two\nlines\n\nbody", b"no end", b"tab\there\n\n\n\n  indented\n\n\nend\n\n\n"),
         *(b"cr\r\nlf\r\n\r\nbody\r\n", "ü 漢 😀\n\n\u2028x\x0c\x85".encode()),
-        *(b"x" * 5000, b"\x1b[31m"),
+        *(b"x" * 3000, b"\x1b[31m"),
     ):
         raw_commit(root, who, message)
     raw_commit(root, b"J\xf6rg <j@x> 1 +0000", b"gr\xfc\xdfe\n\nb\xe4", b"encoding ISO-8859-1\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -139,6 +140,8 @@ def stamps(root: Path, linked: set[str] | None = None) -> dict[str, Stamp]:
                 if name.endswith((".py", ".pyi")) or name in CONFIGURATION:
                     with contextlib.suppress(OSError):  # deleted meanwhile, or a dead link
                         at = entry.stat()
+                        if not stat.S_ISREG(at.st_mode):  # reading a pipe may never end
+                            continue
                         found[entry.path] = (at.st_mtime_ns, at.st_ctime_ns, at.st_size, at.st_ino)
                         if by_link and linked is not None:
                             linked.add(entry.path)
