@@ -8,12 +8,12 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from punie import demo
-from punie.agent import GENERAL_STEPS, SHOWN, Agent, Answer, Profile
+from punie.agent import AFRESH, GENERAL_STEPS, SHOWN, Agent, Answer, Profile
 from punie.contract import ANSWER, CALL, STEP
 from punie.engine import Generation
 from punie.engine.scripted import ScriptedEngine
@@ -132,6 +132,33 @@ def test_a_reply_that_was_cut_is_shown_and_is_a_failure(shop: Path) -> None:
     )
 
 
+def test_a_model_that_knows_no_answer_says_so(shop: Path) -> None:
+    class Unsure(ScriptedEngine):
+        async def generate(self, *args: Any, **kwargs: Any) -> Generation:
+            whole = await super().generate(*args, **kwargs)
+            return Generation(whole.text, 1, 0, 0.0, sure=False)
+
+    (answer,) = converse(shop, Unsure([""]), "why is the sky blue?")
+    assert (answer.answer, answer.ok, answer.exit_status) == ("", False, 1)
+    assert "knows no checked answer to that" in str(answer.error)
+
+
+def test_a_model_that_repeats_a_failed_program_is_asked_afresh(shop: Path) -> None:
+    class Temperatures(ScriptedEngine):
+        used: ClassVar[list[float]] = []
+
+        async def generate(self, *args: Any, **kwargs: Any) -> Generation:
+            self.used.append(kwargs.get("temperature", 0.0))
+            return await super().generate(*args, **kwargs)
+
+    engine = Temperatures([program(MISSING), program(MISSING), program(COUNT)])
+    (answer,) = converse(shop, engine, "how many?")
+    assert answer.ok
+    assert answer.answer == "4"
+    assert engine.used == [0.0, 0.0, AFRESH]
+    assert [m["role"] for m in engine.asked[2]] == ["system", "user"]
+
+
 @pytest.mark.parametrize("query", ["", " \n\t"])
 def test_an_empty_question_never_reaches_the_model(shop: Path, query: str) -> None:
     engine = ScriptedEngine(["x"])
@@ -216,10 +243,10 @@ def test_without_repairs_one_reply_is_all(shop: Path) -> None:
     assert verdict(answer) == ("tool", False, diagnostic(BAD), 1)
 
 
-def test_the_same_wrong_program_again_ends_it(shop: Path) -> None:
-    answer = ask(shop, map(program, [BAD, BAD, COUNT]))
+def test_the_same_wrong_program_is_not_run_again(shop: Path) -> None:
+    answer = ask(shop, map(program, [BAD, BAD, BAD, COUNT]))
     assert verdict(answer) == ("tool", False, diagnostic(BAD), 1)
-    assert len(answer.steps) == 2
+    assert [bool(step.error) for step in answer.steps] == [True, False, False]
 
 
 def test_words_instead_of_a_repair_leave_the_program_failed(shop: Path) -> None:

@@ -33,19 +33,20 @@ def test_literals_are_those_of_pythons_own_parser(values: list[str], comment: st
     if any("\\x" in w or "\\u" in w or "\\U" in w for w in written):
         return  # escapes that no training program holds
     code = comment + "print(" + ", ".join(written) + ", f\"{x} of 'y'\")"
-    assert literals(code.encode()) == [(value.encode(), True, False) for value in expected]
+    found = [literal[:3] for literal in literals(code.encode())]
+    assert found == [(value.encode(), True, False) for value in expected]
 
 
 def test_an_unfinished_literal_is_open() -> None:
     assert literals(b'f("a\\"b", r\'c\\d') == [
-        (b'a"b', True, False),
-        (b"c\\d", False, False),
+        (b'a"b', True, False, 2),
+        (b"c\\d", False, False, 10),
     ]
     assert literals(b'f("""a"b""", "') == [
-        (b'a"b', True, False),
-        (b"", False, False),
+        (b'a"b', True, False, 2),
+        (b"", False, False, 13),
     ]
-    assert literals(b'f("a\\') == [(b"a", False, True)]
+    assert literals(b'f("a\\') == [(b"a", False, True, 2)]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from punie.engine import Engine, Generation
 from punie.errors import PunieError, UsageError
+from punie.mentioned import Mentioned
 from punie.prompt import COMPACT, SYSTEM_TUNED, Dialect, Message, parse, system_general
 from punie.sandbox import Outcome, Sandbox
 from punie.tool import Effect, Result
@@ -22,6 +23,8 @@ GENERAL_STEPS = 6
 """Replies that a model of profile `general` may need until it answers in prose."""
 SHOWN: dict[Profile, int] = {"tuned": 1000, "general": 8000}
 """Characters of a program's output that go back into a prompt."""
+AFRESH = 0.7
+"""Temperature for a model that repeats a failed program."""
 REMEMBERED: dict[Profile, int] = {"tuned": 4000, "general": 40_000}
 """Characters of earlier turns that a new question's prompt starts with."""
 
@@ -122,8 +125,9 @@ class Agent:
         repairs = self.context.settings.repairs
         most = GENERAL_STEPS if self.profile == "general" else 1 + repairs
         most_shown = SHOWN[self.profile]
+        asked, afresh = len(answer.messages), 0
         for _ in range(most):
-            generation = await self._generate(answer)
+            generation = await self._generate(answer, asked, afresh)
             code, content = parse(generation.text, self.dialect, fences=self.profile == "general")
             step = Step(generation.text, code)
             step.prompt_tokens = generation.prompt_tokens
@@ -133,7 +137,8 @@ class Agent:
                 self._direct(answer, content, generation)
                 return
             if any(earlier.code == code for earlier in answer.steps[:-1]):
-                return  # it would only tell the same again
+                afresh += 1  # it would only tell the same again
+                continue
             self.progress("running the program")
             outcome = await self.sandbox.run(code, self.context, self.progress)
             step.stdout, step.error = outcome.stdout, outcome.error
@@ -149,16 +154,32 @@ class Agent:
             answer.ok, answer.exit_status = False, 1
             answer.error = f"the model gave no final answer within {most} replies"
 
-    async def _generate(self, answer: Answer) -> Generation:
+    async def _generate(self, answer: Answer, asked: int, afresh: int) -> Generation:
+        """The next reply. A model that repeats itself is asked `afresh`: without what failed, at
+        a temperature."""
         self.progress("thinking")
         start = time.perf_counter()
         try:
             return await self.engine.generate(
-                answer.messages, max_tokens=self.context.settings.max_tokens
+                answer.messages[:asked] if afresh else answer.messages,
+                max_tokens=self.context.settings.max_tokens,
+                temperature=AFRESH if afresh else 0.0,
+                seed=afresh,
+                mentioned=self._mentioned(answer),
             )
         finally:
             answer.ms["generate"] = round(answer.ms["generate"] + _ms(start), 3)
             self.progress("")
+
+    def _mentioned(self, answer: Answer) -> Mentioned | None:
+        """The words of the conversation that arguments may be; None for models that are told."""
+        if self.profile != "tuned":
+            return None
+        parameters = {
+            name: [p.name for p in tool.parameters] for name, tool in self.sandbox.tools.items()
+        }
+        said = [m["content"] for m in answer.messages if m["role"] in ("user", "tool")]
+        return Mentioned(self.context.workspace, parameters, said)
 
     def _direct(self, answer: Answer, content: str, generation: Generation) -> None:
         """The model answered in words: a direct answer, or the prose after its programs."""
@@ -168,7 +189,12 @@ class Agent:
         answer.answer = content
         if answer.error:
             return  # words over a failed program do not make it right
-        if not content:
+        if not generation.sure:
+            answer.error = (
+                "the model knows no checked answer to that: ask about this repository, or a"
+                " general question in other words"
+            )
+        elif not content:
             answer.error = "the model gave an empty reply: ask in other words"
         elif not generation.finished:
             answer.error = (

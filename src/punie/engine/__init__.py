@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from punie.mentioned import Mentioned
 from punie.prompt import Message
 
 
@@ -25,6 +26,8 @@ class Generation:
     """Milliseconds from call to reply, waiting for an earlier call included."""
     finished: bool = True
     """False when the reply was cut at `max_tokens` or at the end of the context."""
+    sure: bool = True
+    """False when the model knows no answer: the reply is empty."""
 
 
 class Engine(Protocol):
@@ -44,8 +47,10 @@ class Engine(Protocol):
         max_tokens: int,
         temperature: float = 0.0,
         seed: int = 0,
+        mentioned: Mentioned | None = None,
     ) -> Generation:
-        """The reply to `messages`; greedy at temperature 0. Cancelling the call stops the work.
+        """The reply to `messages`; greedy at temperature 0. An engine that can guide a model lets
+        its programs name only paths and symbols of `mentioned`. Cancelling stops the work.
         Raises ContextError when the prompt does not fit, EngineError for other failures."""
 
     async def close(self) -> None:

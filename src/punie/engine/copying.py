@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from punie.mentioned import Kind, Mentioned
 from punie.prompt import Message
 
 
@@ -25,10 +26,14 @@ class Literal(NamedTuple):
     """Whether its closing quote is there."""
     escaping: bool = False
     """Whether it ends, so far, with the backslash of an escape."""
+    start: int = 0
+    """Where it begins in the program, with its prefix and quote."""
 
 
 _ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"\\": b"\\", b"'": b"'", b'"': b'"'}
 _TOKEN = re.compile(rb"""#[^\n]*|(?P<prefix>\b[A-Za-z]{1,2})?(?P<quote>"{3}|'{3}|["'])""")
+_KEYWORD = re.compile(rb"(\w+)[ ]?=[ ]?$")
+_CALLED = re.compile(rb"(\w+)\($")
 _WORDY = frozenset(b"_0123456789") | {*range(65, 91), *range(97, 123), *range(128, 256)}
 
 
@@ -55,30 +60,63 @@ def literals(code: bytes) -> list[Literal]:
                 value.append(code[place])
                 place += 1
         if b"f" not in prefix:
-            found.append(Literal(bytes(value), closed, escaping))
+            found.append(Literal(bytes(value), closed, escaping, token.start()))
     return found
 
 
 class Copying:
-    """What the program of one reply may hold: words of `messages`, and the literals `known`."""
+    """What the program of one reply may hold: words of `messages`, and the literals `known`; as
+    an argument that names a path or symbol, only words that `mentioned` has for it."""
 
-    def __init__(self, messages: Sequence[Message], known: Iterable[str]) -> None:
+    def __init__(
+        self,
+        messages: Sequence[Message],
+        known: Iterable[str],
+        mentioned: Mentioned | None = None,
+    ) -> None:
         said = [m["content"] for m in messages if m["role"] in ("user", "tool")]
         self._said = "\n".join(said).encode("utf-8", "replace")
         self._known = [value.encode() for value in known]
+        self._mentioned = mentioned
 
     def allows(self, code: bytes) -> bool:
         """Whether every literal of the unfinished program is, or can become, an allowed one."""
-        return all(self._allowed(literal) for literal in literals(code))
+        return all(self._allowed(code, literal) for literal in literals(code))
 
-    def _allowed(self, literal: Literal) -> bool:
+    def _allowed(self, code: bytes, literal: Literal) -> bool:
         value = literal.value
+        values = [value + end for end in _ESCAPES.values()] if literal.escaping else [value]
+        if self._mentioned and (kind := self._kind(code[: literal.start])):
+            words = [word.encode() for word in self._mentioned.words(kind)]
+            if literal.closed:
+                return value in words
+            return any(word.startswith(v) for word in words for v in values)
         if literal.closed:
             return value in self._known or self.said(value)
-        values = [value + end for end in _ESCAPES.values()] if literal.escaping else [value]
         return any(
             self.said(v, whole=False) or any(k.startswith(v) for k in self._known) for v in values
         )
+
+    def _kind(self, before: bytes) -> Kind:
+        """What an argument that begins after `before` names."""
+        assert self._mentioned is not None
+        depth, place, end = 0, 0, len(before)
+        keyword = _KEYWORD.search(before)
+        while end > 0:
+            end -= 1
+            sign = before[end : end + 1]
+            if sign in b")]}":
+                depth += 1
+            elif sign == b"," and not depth:
+                place += 1
+            elif sign in b"([{":
+                if depth:
+                    depth -= 1
+                    continue
+                name = _CALLED.search(before[: end + 1])
+                tool = name[1].decode() if name else ""
+                return self._mentioned.kind(tool, keyword[1].decode() if keyword else place)
+        return ""
 
     def said(self, value: bytes, *, whole: bool = True) -> bool:
         """Whether whole words of the conversation are, or (not `whole`) begin with, `value`."""

@@ -11,6 +11,7 @@ import httpx
 
 from punie.engine import Generation
 from punie.errors import ContextError, EngineError, ModelUnavailable, UsageError
+from punie.mentioned import Mentioned
 from punie.prompt import Dialect, Message, chat_messages
 
 TIMEOUT = httpx.Timeout(300.0, connect=5.0)
@@ -81,6 +82,7 @@ class HttpEngine:
         max_tokens: int,
         temperature: float = 0.0,
         seed: int = 0,
+        mentioned: Mentioned | None = None,
     ) -> Generation:
         """One chat completion."""
         start = time.perf_counter()

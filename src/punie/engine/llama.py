@@ -15,16 +15,18 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from punie.engine import Generation
 from punie.engine.copying import Copying
+from punie.engine.guide import Answers, Guide
 from punie.errors import ContextError, EngineError, ModelUnavailable
+from punie.mentioned import Mentioned
 from punie.prompt import Dialect, Message, Piece, render
 
 BATCH = 256
@@ -68,13 +70,15 @@ class LlamaEngine:
         context: int = 4096,
         threads: int = 0,
         literals: Iterable[str] | None = None,
+        answers: Iterable[str] | None = None,
     ) -> None:
         """Load the model (a few tenths of a second: the weights are mapped, not read). `context`
         is in tokens; `threads` 0 = by the cores; `literals` are the only strings that a program
-        may hold beside words of the conversation (`Copying`), None = any. Raises
-        ModelUnavailable if it cannot be loaded."""
+        may hold beside words of the conversation (`Copying`), `answers` all that it may say in
+        words (`Guide`); None = any. Raises ModelUnavailable if it cannot be loaded."""
         self.name, self.sha256 = name or path.stem, sha256
         self._literals = None if literals is None else tuple(literals)
+        self._answers = None if answers is None else Answers(answers)
         self.dialect, self.context = dialect, context
         self._llama = library = _library()
         if not path.is_file():
@@ -131,25 +135,27 @@ class LlamaEngine:
         max_tokens: int,
         temperature: float = 0.0,
         seed: int = 0,
+        mentioned: Mentioned | None = None,
     ) -> Generation:
         """See `Engine.generate`. Works in a thread; a cancelled call ends within one batch."""
         began = time.perf_counter()
         cancelled = threading.Event()
         async with self._lock:
             turns = self._turns(messages)
-            may_stand = self._guide(messages)
+            guide = self._guide(messages, mentioned)
             job = asyncio.to_thread(
-                self._run, turns, max_tokens, temperature, seed, cancelled, may_stand
+                self._run, turns, max_tokens, temperature, seed, cancelled, guide
             )
             work = asyncio.create_task(job)
             try:
-                text, count, finished = await asyncio.shield(work)
+                text, count, end = await asyncio.shield(work)
             except asyncio.CancelledError:
                 cancelled.set()
                 await asyncio.wait([work])
                 raise
         spent = 1000 * (time.perf_counter() - began)
-        return Generation(text, sum(map(len, turns)), count, spent, finished)
+        sizes = sum(map(len, turns))
+        return Generation(text, sizes, count, spent, end != "cut", end != "unsure")
 
     def _turns(self, messages: Sequence[Message]) -> list[list[int]]:
         """Token ids by turn; the assistant's opener belongs to the last turn. Raises
@@ -177,25 +183,31 @@ class LlamaEngine:
         temperature: float,
         seed: int,
         cancelled: threading.Event,
-        may_stand: Callable[[bytes], bool],
-    ) -> tuple[str, int, bool]:
-        """(reply, its tokens, whether it ended by itself)."""
+        guide: Guide,
+    ) -> tuple[str, int, Literal["ended", "cut", "unsure"]]:
+        """(reply, its tokens, how it ended)."""
         random = np.random.default_rng(seed)
         self._prefill(turns, cancelled)
         room = min(max_tokens, self.context - len(self._past))
         reply, count = bytearray(), 0
         while count < room and not cancelled.is_set():
-            token = self._choose(temperature, random, reply, may_stand)
-            if token in self._stop_ids or self._llama.llama_vocab_is_eog(self._vocab, token):
-                return reply.decode("utf-8", "replace"), count, True
+            token = self._choose(temperature, random, bytes(reply), count, guide)
+            if token is None:
+                return "", count, "unsure"
+            if self._ends(token):
+                return reply.decode("utf-8", "replace"), count, "ended"
             reply += self._bytes_of(token)
             count += 1
             for stop in self._stop_texts:
                 if (place := reply.find(stop, -len(stop) - 32)) >= 0:
-                    return reply[:place].decode("utf-8", "replace"), count, True
+                    return reply[:place].decode("utf-8", "replace"), count, "ended"
             if count < room:
                 self._decode([token])
-        return reply.decode("utf-8", "replace"), count, False
+        return reply.decode("utf-8", "replace"), count, "cut"
+
+    def _ends(self, token: int) -> bool:
+        """Whether a token ends a reply."""
+        return token in self._stop_ids or self._llama.llama_vocab_is_eog(self._vocab, token)
 
     def feed(self, ids: list[int]) -> None:
         """Forget everything and feed `ids`, for tests and measurements: then read `logits`."""
@@ -227,37 +239,43 @@ class LlamaEngine:
             raise EngineError(f"llama.cpp failed with status {status}: {'; '.join(_errors)}")
         self._past += ids
 
-    def _guide(self, messages: Sequence[Message]) -> Callable[[bytes], bool]:
-        """Whether an unfinished reply to `messages` may go on as it is."""
-        if self._literals is None:
-            return lambda reply: True
-        copying, opener = Copying(messages, self._literals), self.dialect.code_open.encode()
-
-        def may_stand(reply: bytes) -> bool:
-            _, marker, code = reply.partition(opener)
-            return not marker or copying.allows(code)
-
-        return may_stand
+    def _guide(self, messages: Sequence[Message], mentioned: Mentioned | None) -> Guide:
+        """What a reply to `messages` may be; words after a program's run are free."""
+        copying = answers = None
+        if self._literals is not None:
+            copying = Copying(messages, self._literals, mentioned)
+        if messages[-1]["role"] == "user":
+            answers = self._answers
+        return Guide(self.dialect.code_open, copying, answers)
 
     def _choose(
         self,
         temperature: float,
         random: np.random.Generator,
-        reply: bytearray,
-        may_stand: Callable[[bytes], bool],
-    ) -> int:
-        """The next token: the likeliest that may stand, or drawn at `temperature` (Gumbel's
-        trick)."""
-        scores: npt.NDArray[np.floating[Any]] = self.logits()
+        reply: bytes,
+        count: int,
+        guide: Guide,
+    ) -> int | None:
+        """The next token: the likeliest that the guide allows, or drawn at `temperature` (Gumbel's
+        trick). None when the model would rather say what it may not, or nothing may follow."""
+        logits = self.logits()
+        scores: npt.NDArray[np.floating[Any]] = logits
         if temperature > 0:
-            scores = scores / temperature + random.gumbel(size=self._vocab_size)
+            scores = logits / temperature + random.gumbel(size=self._vocab_size)
         first = int(scores.argmax())
-        if may_stand(bytes(reply) + self._bytes_of(first)):
+        if self._may_follow(first, reply, guide):
             return first
         for token in np.argsort(-scores):  # up to a second: rare with a tuned model
-            if may_stand(bytes(reply) + self._bytes_of(int(token))):
+            if guide.unsure(reply, count, float(logits[first] - logits[token])):
+                return None
+            if self._may_follow(int(token), reply, guide):
                 return int(token)
-        return first
+        return None
+
+    def _may_follow(self, token: int, reply: bytes, guide: Guide) -> bool:
+        if self._ends(token):
+            return guide.may_end(reply)
+        return guide.allows(reply + self._bytes_of(token))
 
     def logits(self) -> npt.NDArray[np.float32]:
         """Logits (vocab,) after the last token fed; a view that the next token overwrites."""

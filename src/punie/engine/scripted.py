@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from punie.engine import Generation
 from punie.errors import EngineError
+from punie.mentioned import Mentioned
 from punie.prompt import Message
 
 
@@ -36,6 +37,7 @@ class ScriptedEngine:
         max_tokens: int,
         temperature: float = 0.0,
         seed: int = 0,
+        mentioned: Mentioned | None = None,
     ) -> Generation:
         """The next reply, whole (`max_tokens` cuts nothing). Raises EngineError after the last."""
         self.asked.append(list(messages))

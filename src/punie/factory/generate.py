@@ -26,7 +26,7 @@ from punie.factory.examples import repairs, second_way, wording
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.slots import NoValue, Slots
 from punie.factory.examples.workshop import Workshop
-from punie.factory.intents import Direct, Intent, load
+from punie.factory.intents import Direct, Intent, load, load_asides
 from punie.prompt import SYSTEM_TUNED, Message
 from punie.tool import load_tools, tools_hash
 
@@ -175,7 +175,7 @@ async def _examples(
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
     rows: list[dict[str, Any]] = []
     rejects: Counter[str] = Counter()
-    inventory = Inventory(root)
+    inventory, asides = Inventory(root), load_asides()
     async with Workshop(root, inventory) as workshop:
         for draft in drafts:
             rng = random.Random(draft.seed)
@@ -189,7 +189,7 @@ async def _examples(
             if fault:
                 rejects[fault] += 1
                 continue
-            asked = wording.question(draft.phrasing, values, rng)
+            asked = wording.question(draft.phrasing, values, rng, asides)
             row = _row(draft, root.name, asked, code)
             row["empty"] = not outcome.stdout.strip()
             row["tools"] = sorted({c.tool for c in outcome.calls})
@@ -285,7 +285,7 @@ def _balanced(
 
 
 def _direct_rows(direct: list[Direct], options: GenerateOptions) -> Iterator[dict[str, Any]]:
-    rng = random.Random(options.seed + 1)
+    rng, asides = random.Random(options.seed + 1), load_asides()
     for number, entry in enumerate(direct):
         wordings = list(entry.questions)
         rng.shuffle(wordings)
@@ -304,7 +304,7 @@ def _direct_rows(direct: list[Direct], options: GenerateOptions) -> Iterator[dic
                 "fields": [],
                 "messages": [
                     {"role": "system", "content": SYSTEM_TUNED},
-                    {"role": "user", "content": asked},
+                    {"role": "user", "content": wording.question(asked, {}, rng, asides)},
                     {"role": "assistant", "content": entry.answer},
                 ],
             }

@@ -25,7 +25,7 @@ SHIPPED = Path(__file__).parent / "smollm2-135m-punie"
 """Folder of the shipped adapter: `adapter.gguf` and its card `adapter.json`."""
 KIND = "Q8_0"
 """Number format of the fused model."""
-FORMAT = 2
+FORMAT = 3
 """Raised when `fuse` writes other bytes for the same inputs, so that caches are rebuilt."""
 
 
@@ -43,6 +43,8 @@ class ModelFiles:
     name: str
     literals: tuple[str, ...] | None = None
     """Strings that its programs may hold beside words of the conversation; None = any."""
+    answers: tuple[str, ...] | None = None
+    """All that it may answer in words; None = anything."""
 
 
 def base_file() -> Path:
@@ -113,7 +115,8 @@ def default_model(
                 " environment variable PUNIE_CACHE names another folder"
             ) from error
     dialect, tools = str(card.get("dialect", "")), str(card.get("tools_hash", ""))
-    return ModelFiles(path, dialect, sha256, tools, name, _literals(card.get("literals")))
+    literals, answers = (_listed(card.get(key)) for key in ("literals", "answers"))
+    return ModelFiles(path, dialect, sha256, tools, name, literals, answers)
 
 
 def describe_gguf(path: Path, cache: Path | None = None) -> ModelFiles:
@@ -136,7 +139,7 @@ def describe_gguf(path: Path, cache: Path | None = None) -> ModelFiles:
         reader = open_gguf(path)
         fields = {
             short: reader.get_field(f"punie.{short}")
-            for short in ("name", "dialect", "tools_hash", "literals")
+            for short in ("name", "dialect", "tools_hash", "literals", "answers")
         }
         facts = {short: str(found.contents()) for short, found in fields.items() if found}
         remembered[key] = facts | {"sha256": sha256_of(path)}
@@ -151,17 +154,18 @@ def describe_gguf(path: Path, cache: Path | None = None) -> ModelFiles:
         sha256=facts["sha256"],
         tools_hash=facts.get("tools_hash", ""),
         name=facts.get("name") or path.stem,
-        literals=_literals(json.loads(facts.get("literals", "null"))),
+        literals=_listed(json.loads(facts.get("literals", "null"))),
+        answers=_listed(json.loads(facts.get("answers", "null"))),
     )
 
 
 def described(card: dict[str, Any]) -> dict[str, str]:
     """What a fused GGUF says of itself, from the adapter's card; see `describe_gguf`."""
     facts = {key: str(card.get(key, "")) for key in ("name", "dialect", "tools_hash")}
-    return facts | {"literals": json.dumps(card.get("literals"))}
+    return facts | {key: json.dumps(card.get(key)) for key in ("literals", "answers")}
 
 
-def _literals(listed: list[str] | None) -> tuple[str, ...] | None:
+def _listed(listed: list[str] | None) -> tuple[str, ...] | None:
     return None if listed is None else tuple(listed)
 
 

@@ -68,6 +68,7 @@ async def _default(settings: Settings, progress: Progress) -> Model:
             sha256=files.sha256,
             context=settings.context,
             literals=files.literals,
+            answers=files.answers,
         )
     )
     progress("")
@@ -95,6 +96,7 @@ async def _file(path: Path, settings: Settings) -> Model:
             sha256=known.sha256,
             context=settings.context if profile == "tuned" else max(settings.context, 8192),
             literals=known.literals,
+            answers=known.answers,
         )
     )
     return Model(engine, dialect, profile, known.tools_hash)

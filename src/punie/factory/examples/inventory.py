@@ -164,6 +164,16 @@ class Inventory:
         return self.git("log", "--format=%s").splitlines()
 
     @cached_property
+    def hashes(self) -> list[str]:
+        """Full hashes of the commits, newest first."""
+        return self.git("log", "--format=%H").splitlines()
+
+    @cached_property
+    def branches(self) -> list[str]:
+        """Names of the local branches."""
+        return self.git("branch", "--format=%(refname:lstrip=2)").splitlines()
+
+    @cached_property
     def message_words(self) -> list[str]:
         """Words of commit subjects, lower case, four letters or more."""
         text = self.git("log", "--format=%s").lower()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -41,6 +42,8 @@ NEW_FILES = (
     + ["src/demo.py", "examples/first.py", "tests/data/input.json", "NOTES.md", "log.txt"]
     + ["docs/howto.md", "checklist.md", "settings.ini", "requirements-extra.txt", "a.txt"]
 )
+NEW_STEMS = ["notes", "todo", "plan", "draft", "scope", "review", "summary", "ideas", "log", "list"]
+NEW_FOLDERS = ["docs/", "notes/", "tmp/", "scripts/", "data/", "examples/", "tools/"]
 
 
 class NoValue(Exception):
@@ -55,11 +58,22 @@ class Slots:
         self.drawn: Declaration | None = None
         self.read: str = ""
         self.lines: tuple[int, int] = (1, 1)
+        self.values: dict[str, Value] = {}
 
     def fill(self, slots: dict[str, str]) -> dict[str, Value]:
         """A value for each slot, by its kind; kinds later in the table may rest on earlier."""
         order = sorted(slots.items(), key=lambda item: item[1].startswith(_DEPENDENT))
-        return {name: getattr(self, kind)() for name, kind in order}
+        self.values = {}
+        for name, kind in order:
+            self.values[name] = getattr(self, kind)()
+        return self.values
+
+    def _another(self, draw: Callable[[], str]) -> str:
+        """A draw that gives none of the values of the other slots."""
+        value = draw()
+        if value in self.values.values():
+            raise NoValue
+        return value
 
     def pick(self, values: list[T]) -> T:
         """One of the values."""
@@ -100,12 +114,59 @@ class Slots:
         return self.pick(COMMANDS)
 
     def text(self) -> str:
-        """A text to write."""
-        return self.pick(TEXTS)
+        """A text to write: a common one, or some words that stand in the workspace."""
+        if self.rng.random() < 0.3:
+            return self.pick(TEXTS)
+        words = self.pick(list(self.inventory.text_files.values())).split()
+        start, size = self.rng.randrange(len(words)), self.rng.randint(2, 9)
+        text = " ".join(words[start : start + size])
+        if not re.fullmatch(r"[\w .,:;()=<>/+*@!?'-]{4,80}", text):
+            raise NoValue
+        return text
 
     def new_file(self) -> str:
-        """A file that does not exist."""
-        return self.pick([f for f in NEW_FILES if not (self.inventory.root / f).exists()])
+        """A file that does not exist, in a folder that may not exist either."""
+        if self.rng.random() < 0.3:
+            return self.pick([f for f in NEW_FILES if not (self.inventory.root / f).exists()])
+        word = self.pick(self.inventory.message_words)
+        stem = self.rng.choice([word, f"{word}_{self.pick(NEW_STEMS)}", self.pick(NEW_STEMS)])
+        stem = self.rng.choice([stem, stem, stem.upper()])
+        parent = self.rng.choice(["", "", self.pick(NEW_FOLDERS), self.folder().rstrip("/") + "/"])
+        name = parent + stem + self.pick([".md", ".txt", ".py", ".rst", ".toml", ".cfg", ".json"])
+        if (self.inventory.root / name).exists():
+            raise NoValue
+        return name
+
+    def searched(self) -> str:
+        """A text to search for: a word or a few that stand in the workspace, rarely another."""
+        if self.rng.random() < 0.2:
+            return self.pick(["TODO", "deprecated", "FIXME", "password", "localhost", "sys.exit"])
+        lines = self.pick(list(self.inventory.text_files.values())).splitlines()
+        words = re.findall(r"[A-Za-z_][\w.-]{3,}", self.pick(lines))
+        start, size = self.rng.randrange(len(words) or 1), self.rng.choice([1, 1, 1, 2])
+        text = " ".join(words[start : start + size])
+        if not text or text.endswith((".", "-")):
+            raise NoValue
+        return text
+
+    def glob(self) -> str:
+        """A pattern of file names."""
+        suffixes = {PurePosixPath(f).suffix for f in self.inventory.tracked} - {""}
+        return self.rng.choice(["*", "*", "test_*", "_*"]) + self.pick(sorted(suffixes))
+
+    def hash(self) -> str:
+        """The short hash of a commit on the current branch."""
+        full = self.pick(self.inventory.hashes)
+        return full[: self.rng.choice([7, 7, 7, 8, 10, 40])]
+
+    def branch(self) -> str:
+        """A local branch."""
+        return self.pick(self.inventory.branches)
+
+    def merged_branch(self) -> str:
+        """A branch that a merge of this history names."""
+        names = [re.search(r"^Merge branch '([^']+)'", s) for s in self.inventory.subjects]
+        return self.pick([m[1] for m in names if m])
 
     def lint_code(self) -> str:
         """A lint code: mostly one that is there."""
@@ -134,6 +195,41 @@ class Slots:
         """A Python file that declares something."""
         files = [m.file for m in self.inventory.modules.values() if m.declarations]
         return self._short(self._mostly_code([f for f in files if _plain(f)]))
+
+    def other_python_file(self) -> str:
+        """A second Python file."""
+        return self._another(self.python_file)
+
+    third_python_file = other_python_file
+
+    def other_file(self) -> str:
+        """A second tracked file."""
+        return self._another(self.file)
+
+    def other_test_path(self) -> str:
+        """A second test file."""
+        return self._another(self.test_path)
+
+    def file_name(self) -> str:
+        """The bare name of a tracked file."""
+        files = self._mostly_code([f for f in self.inventory.tracked if _plain(f)])
+        return PurePosixPath(files).name
+
+    def blamed_file(self) -> str:
+        """A tracked text file below 200 lines; remembered for its lines."""
+        texts = self.inventory.text_files
+        short = [f for f in self.inventory.tracked if f in texts and texts[f].count("\n") < 200]
+        self.read = self._mostly_code([f for f in short if _plain(f)])
+        return self.read
+
+    def python_folder(self) -> str:
+        """A folder that holds Python files; ones with findings more often."""
+        found = [
+            f["file"] for kind in ("lint", "types") for f in self.inventory.state.get(kind, [])
+        ]
+        files = found if found and self.rng.random() < 0.6 else list(self.inventory.modules)
+        parents = {str(p) for f in files for p in PurePosixPath(f).parents} - {"."}
+        return self.pick(sorted(parents)) + self.rng.choice(["", "", "/"])
 
     def small_python_file(self) -> str:
         """A Python file with one to eight top-level functions or classes."""
@@ -175,6 +271,11 @@ class Slots:
         """A test of the test file drawn before."""
         tests = self.inventory.state.get("tests", [])
         return self.pick([t["symbol"] for t in tests if t["file"] == self.read])
+
+    def named_test(self) -> str:
+        """The bare name of a test."""
+        tests = self.inventory.state.get("tests", [])
+        return self.pick([t["symbol"].rpartition("::")[2] for t in tests if "symbol" in t])
 
     def test_id(self) -> str:
         """The node id of one test."""
@@ -259,6 +360,13 @@ class Slots:
     def documented(self) -> str:
         """A function or class with a docstring."""
         return self._declaration("function", "class", "method", documented=True)
+
+    def class_with_init(self) -> str:
+        """A class with an `__init__` of its own."""
+        name = self.class_()
+        if f"{name}.__init__" not in self.inventory.qualified_names:
+            raise NoValue
+        return name
 
     def class_(self) -> str:
         """A class."""
@@ -358,6 +466,7 @@ _DEPENDENT = (
     "end_line",
     "word_of",
     "other_",
+    "third_",
     "file_of_class",
     "test_of_path",
     "parameter_of",

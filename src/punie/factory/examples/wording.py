@@ -6,17 +6,33 @@ import random
 import re
 
 from punie.factory.examples.slots import Value
-from punie.factory.intents import Intent
+from punie.factory.intents import Asides, Intent
 
 NAMES = ("symbol", "function", "documented", "method", "class", "other_symbol", "top_symbol")
 """Slots that people may put into backticks or quotes."""
 
+NO_ASIDES = Asides()
+ASIDE = 0.06
+"""Share of questions that follow an aside; half as many are followed by one."""
 
-def question(phrasing: str, values: dict[str, Value], rng: random.Random) -> str:
+
+def question(
+    phrasing: str, values: dict[str, Value], rng: random.Random, asides: Asides = NO_ASIDES
+) -> str:
     """The phrasing with its slots filled and a little noise outside of them."""
     text = _noise(phrasing, rng)
     for name, value in values.items():
         text = text.replace("{%s}" % name, _decorated(name, str(value), text, rng))
+    return beside(text, rng, asides)
+
+
+def beside(text: str, rng: random.Random, asides: Asides) -> str:
+    """The question, now and then with a sentence before or after it that asks for nothing."""
+    draw = rng.random()
+    if draw < ASIDE and asides.before:
+        return f"{rng.choice(asides.before)} {text}"
+    if draw < 1.5 * ASIDE and asides.after:
+        return f"{text} {rng.choice(asides.after)}"
     return text
 
 

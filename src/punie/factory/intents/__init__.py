@@ -1,7 +1,8 @@
 """Intents, phrasings and direct answers: data files that generation is made from.
 
 Each `*.toml` here holds `[[intent]]` tables (name, about, slots, program) or `[[direct]]` tables
-(topic, questions, answer); `phrasings/*.toml` holds questions by intent, a file a writer.
+(topic, questions, answer); `phrasings/*.toml` holds questions by intent, a file a writer;
+`asides.toml` what people say beside their question.
 """
 
 from __future__ import annotations
@@ -40,6 +41,20 @@ class Direct:
     topic: str
     questions: tuple[str, ...]
     answer: str
+
+
+@dataclass(frozen=True)
+class Asides:
+    """Sentences beside a question that ask for nothing."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+def load_asides(folder: Path = FOLDER) -> Asides:
+    """The asides of `asides.toml`."""
+    table = tomllib.loads((folder / "asides.toml").read_text("utf-8"))
+    return Asides(tuple(table["before"]), tuple(table["after"]))
 
 
 def load(folder: Path = FOLDER) -> tuple[dict[str, Intent], list[Direct]]:

@@ -13,7 +13,7 @@ import torch
 from punie.errors import UsageError
 from punie.factory.training.lora import GROUPS
 from punie.factory.training.options import TrainOptions
-from punie.factory.training.rows import fixed_literals
+from punie.factory.training.rows import fixed_answers, fixed_literals
 from punie.models import sha256_of
 from punie.models.adapter import SIZE_LIMIT, read_adapter, write_adapter
 
@@ -138,6 +138,7 @@ def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> Non
         "base_sha256": mark["inputs"]["base"],
         "tools_hash": options.tools_hash,
         "literals": fixed_literals(options.data),
+        "answers": fixed_answers(options.data),
         "training": summary | {"data_sha256": mark["inputs"]["data"]},
     }
     write_json(out / "adapter.json", card)

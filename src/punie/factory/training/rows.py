@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch.nn.functional as F
@@ -83,6 +84,18 @@ def fixed_literals(path: Path) -> list[str]:
                 values = [literal.value for literal in literals(message["code"].encode())]
                 found.update(value for value in values if not copying.said(value))
     return sorted(value.decode() for value in found)
+
+
+def fixed_answers(path: Path) -> list[str]:
+    """The texts with which trained rows answer a question in words, sorted: all that the model
+    may answer so (`punie.engine.guide`)."""
+    found: set[str] = set()
+    for line in path.read_text("utf-8").split("\n"):
+        messages: list[Message] = json.loads(line)["messages"] if line.strip() else []
+        for asked, reply in pairwise(messages):
+            if asked["role"] == "user" and reply["role"] == "assistant" and "code" not in reply:
+                found.add(reply["content"])
+    return sorted(found)
 
 
 def steps_of(lengths: Sequence[int], tokens: int, epochs: int, seed: int) -> list[list[int]]:
