@@ -100,8 +100,6 @@ def test_arguments_are_held_to_their_kind(workspace: Workspace, code: str, allow
     assert Copying(ASKED, [], words).allows(code.encode()) is allowed
 
 
-def test_a_large_workspace_is_not_read_to_the_end(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("punie.mentioned.SEARCH_SECONDS", -1.0)
-    assert "mentor" in mentioned(workspace, "mentor total").words("symbol")
+def test_a_large_workspace_is_not_read_to_the_end(workspace: Workspace) -> None:
+    hurried = Mentioned(workspace, PARAMETERS, ["mentor total"], seconds=-1.0)
+    assert hurried.words("symbol") == {"mentor", "total"}

@@ -21,7 +21,7 @@ PATHS = frozenset({"path", "file_path"})
 FREE = frozenset({"write_file"})
 """Tools whose paths need not exist."""
 SEARCH_SECONDS = 0.5
-"""After that long a search for declarations is given up, and every word may be meant."""
+"""A search for declarations is given up after that."""
 _SUFFIX = re.compile(r"\.(pyi?|md|rst|txt|toml|cfg|ini|json|ya?ml|csv|html|js|css|sh|lock|in)$")
 _QUOTED = re.compile(r"`([^`\n]+)`|\"([^\"\n]+)\"|'([^'\n]+)'")
 _CODE_LIKE = re.compile(r"\w*(_\w|\w_|[a-z0-9][A-Z]|\w\.\w|\d)")
@@ -31,9 +31,15 @@ class Mentioned:
     """Words of one conversation that can be arguments of tools."""
 
     def __init__(
-        self, workspace: Workspace, parameters: Mapping[str, Sequence[str]], texts: Iterable[str]
+        self,
+        workspace: Workspace,
+        parameters: Mapping[str, Sequence[str]],
+        texts: Iterable[str],
+        seconds: float = SEARCH_SECONDS,
     ) -> None:
-        """`parameters` are the names of each tool's parameters; `texts` what was said so far."""
+        """`parameters` are the names of each tool's parameters, `texts` what was said so far.
+        When a search for declarations takes longer than `seconds`, every name may be meant."""
+        self._seconds = seconds
         self._workspace, self._parameters = workspace, parameters
         text = "\n".join(texts)
         quoted = [next(filter(None, found)) for found in _QUOTED.findall(text)]
@@ -104,7 +110,7 @@ class Mentioned:
             re.MULTILINE,
         )
         found: set[str] = set()
-        end = time.monotonic() + SEARCH_SECONDS
+        end = time.monotonic() + self._seconds
         for file in self._workspace.python_files():
             if time.monotonic() > end:
                 return names

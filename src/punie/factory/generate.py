@@ -24,7 +24,8 @@ from typing import Any
 from punie.errors import UsageError
 from punie.factory.examples import repairs, second_way, wording
 from punie.factory.examples.inventory import Inventory
-from punie.factory.examples.slots import NoValue, Slots
+from punie.factory.examples.plain_slots import NoValue
+from punie.factory.examples.slots import Slots
 from punie.factory.examples.workshop import Workshop
 from punie.factory.intents import Direct, Intent, load, load_asides
 from punie.prompt import SYSTEM_TUNED, Message

@@ -8,57 +8,20 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import TypeVar
 
 from punie.factory.examples.inventory import Declaration, Inventory
-
-T = TypeVar("T")
-Value = str | int
-
-COMMANDS = (
-    ["git branch", "git stash list", "git tag", "git remote -v", "git rev-parse HEAD"]
-    + ["git describe --always", "git shortlog -sn HEAD", "git count-objects", "ls", "ls -la"]
-    + ["ls -R", "pwd", "date", "whoami", "uname -a", "uname -sm", "hostname", "env | sort"]
-    + ["python --version", "python -m this", "python -c 'print(1 + 1)'", "python -m compileall -q"]
-    + ["pip list", "pip --version", "ruff --version", "ruff rule F401", "ty --version"]
-    + ["pytest --version", "cat README.md", "head -5 pyproject.toml", "wc -l README.md", "du -sh ."]
-    + ["find . -name '*.md'", "find . -type d -maxdepth 2", "grep -rn TODO .", "sort README.md"]
-    + ["echo hello", "echo done", "true", "false", "sleep 1", "make test", "make lint", "make docs"]
-    + ["tox -e py311", "nox -l", "npm test", "df -h", "uptime", "which python", "test -f setup.py"]
-    + ["printf 'a\\nb\\n'", "python setup.py --version", "cat /etc/hostname", "id", "nproc"]
-)
-TEXTS = (
-    ["hello", "hello world", "TODO: write this down", "draft", "x = 1", "print('hi')", "notes"]
-    + ["first line", "buy milk", "release on friday", "ask the team about the API", "v2", "ok"]
-    + ["import os", "DEBUG = True", "pass", "# empty for now", "see issue 12", "needs review"]
-    + ["do not edit", "call back tomorrow", "name,age", "[tool.demo]", "key: value", "*.log"]
-    + ["meeting at ten", "remember to update the changelog", "fix the login page first"]
-)
-NEW_FILES = (
-    ["notes.txt", "TODO.txt", "notes/today.md", "scratch.py", "docs/draft.md", "tmp/out.txt"]
-    + ["hello.txt", "ideas.md", "plan.md", "config.local.toml", "data/sample.csv", "VERSION.txt"]
-    + ["src/demo.py", "examples/first.py", "tests/data/input.json", "NOTES.md", "log.txt"]
-    + ["docs/howto.md", "checklist.md", "settings.ini", "requirements-extra.txt", "a.txt"]
-)
-NEW_STEMS = ["notes", "todo", "plan", "draft", "scope", "review", "summary", "ideas", "log", "list"]
-NEW_FOLDERS = ["docs/", "notes/", "tmp/", "scripts/", "data/", "examples/", "tools/"]
+from punie.factory.examples.plain_slots import NoValue, PlainSlots, Value, plain
 
 
-class NoValue(Exception):
-    """The workspace has nothing that fits the slot."""
-
-
-class Slots:
+class Slots(PlainSlots):
     """Draws values for the slots of one question."""
 
     def __init__(self, inventory: Inventory, rng: random.Random) -> None:
-        self.inventory, self.rng = inventory, rng
+        super().__init__(inventory, rng)
         self.drawn: Declaration | None = None
         self.read: str = ""
         self.lines: tuple[int, int] = (1, 1)
-        self.values: dict[str, Value] = {}
 
     def fill(self, slots: dict[str, str]) -> dict[str, Value]:
         """A value for each slot, by its kind; kinds later in the table may rest on earlier."""
@@ -68,133 +31,21 @@ class Slots:
             self.values[name] = getattr(self, kind)()
         return self.values
 
-    def _another(self, draw: Callable[[], str]) -> str:
-        """A draw that gives none of the values of the other slots."""
-        value = draw()
-        if value in self.values.values():
-            raise NoValue
-        return value
-
-    def pick(self, values: list[T]) -> T:
-        """One of the values."""
-        if not values:
-            raise NoValue
-        return self.rng.choice(values)
-
-    # Numbers, people, words.
-
-    def count(self) -> int:
-        """A number as people ask for it: small ones more often."""
-        return self.pick([2, 3, 3, 4, 5, 5, 5, 6, 7, 8, 9, 10, 10, 12, 15, 20, 25, 30])
-
-    def small_count(self) -> int:
-        """A number up to ten."""
-        return self.rng.randint(2, 8)
-
-    def author(self) -> str:
-        """An author's name, whole or just the first or last part."""
-        name = self.pick(self.inventory.authors)
-        return self.rng.choice([name, name, name.split()[0], name.split()[-1]])
-
-    def date(self) -> str:
-        """A date within the history."""
-        return self.pick(self.inventory.dates)
-
-    def subject(self) -> str:
-        """The subject of a commit that is there once."""
-        subjects = self.inventory.subjects
-        return self.pick([s for s in subjects if subjects.count(s) == 1])
-
-    def message_word(self) -> str:
-        """A word of a commit message."""
-        return self.pick(self.inventory.message_words)
-
-    def command(self) -> str:
-        """A shell command."""
-        return self.pick(COMMANDS)
-
-    def text(self) -> str:
-        """A text to write: a common one, or some words that stand in the workspace."""
-        if self.rng.random() < 0.3:
-            return self.pick(TEXTS)
-        words = self.pick(list(self.inventory.text_files.values())).split()
-        start, size = self.rng.randrange(len(words)), self.rng.randint(2, 9)
-        text = " ".join(words[start : start + size])
-        if not re.fullmatch(r"[\w .,:;()=<>/+*@!?'-]{4,80}", text):
-            raise NoValue
-        return text
-
-    def new_file(self) -> str:
-        """A file that does not exist, in a folder that may not exist either."""
-        if self.rng.random() < 0.3:
-            return self.pick([f for f in NEW_FILES if not (self.inventory.root / f).exists()])
-        word = self.pick(self.inventory.message_words)
-        stem = self.rng.choice([word, f"{word}_{self.pick(NEW_STEMS)}", self.pick(NEW_STEMS)])
-        stem = self.rng.choice([stem, stem, stem.upper()])
-        parent = self.rng.choice(["", "", self.pick(NEW_FOLDERS), self.folder().rstrip("/") + "/"])
-        name = parent + stem + self.pick([".md", ".txt", ".py", ".rst", ".toml", ".cfg", ".json"])
-        if (self.inventory.root / name).exists():
-            raise NoValue
-        return name
-
-    def searched(self) -> str:
-        """A text to search for: a word or a few that stand in the workspace, rarely another."""
-        if self.rng.random() < 0.2:
-            return self.pick(["TODO", "deprecated", "FIXME", "password", "localhost", "sys.exit"])
-        lines = self.pick(list(self.inventory.text_files.values())).splitlines()
-        words = re.findall(r"[A-Za-z_][\w.-]{3,}", self.pick(lines))
-        start, size = self.rng.randrange(len(words) or 1), self.rng.choice([1, 1, 1, 2])
-        text = " ".join(words[start : start + size])
-        if not text or text.endswith((".", "-")):
-            raise NoValue
-        return text
-
-    def glob(self) -> str:
-        """A pattern of file names."""
-        suffixes = {PurePosixPath(f).suffix for f in self.inventory.tracked} - {""}
-        return self.rng.choice(["*", "*", "test_*", "_*"]) + self.pick(sorted(suffixes))
-
-    def hash(self) -> str:
-        """The short hash of a commit on the current branch."""
-        full = self.pick(self.inventory.hashes)
-        return full[: self.rng.choice([7, 7, 7, 8, 10, 40])]
-
-    def branch(self) -> str:
-        """A local branch."""
-        return self.pick(self.inventory.branches)
-
-    def merged_branch(self) -> str:
-        """A branch that a merge of this history names."""
-        names = [re.search(r"^Merge branch '([^']+)'", s) for s in self.inventory.subjects]
-        return self.pick([m[1] for m in names if m])
-
-    def lint_code(self) -> str:
-        """A lint code: mostly one that is there."""
-        here = [f["code"] for f in self.inventory.state.get("lint", [])]
-        return self.pick(here * 3 + ["E501", "F401", "F841", "E711", "E722", "F541", "E741"])
-
-    def type_code(self) -> str:
-        """A type checker's rule: mostly one that is there."""
-        common = ["invalid-argument-type", "unresolved-attribute", "unresolved-import"]
-        return self.pick(
-            common + ["invalid-assignment", "invalid-return-type", "call-non-callable"]
-        )
-
     # Files and folders.
 
     def file(self) -> str:
         """A tracked file."""
-        return self._short(self._mostly_code([f for f in self.inventory.tracked if _plain(f)]))
+        return self._short(self._mostly_code([f for f in self.inventory.tracked if plain(f)]))
 
     def text_file(self) -> str:
         """A text file; remembered for words and lines."""
-        self.read = self.pick([f for f in self.inventory.text_files if _plain(f)])
+        self.read = self.pick([f for f in self.inventory.text_files if plain(f)])
         return self.read
 
     def python_file(self) -> str:
         """A Python file that declares something."""
         files = [m.file for m in self.inventory.modules.values() if m.declarations]
-        return self._short(self._mostly_code([f for f in files if _plain(f)]))
+        return self._short(self._mostly_code([f for f in files if plain(f)]))
 
     def other_python_file(self) -> str:
         """A second Python file."""
@@ -212,14 +63,14 @@ class Slots:
 
     def file_name(self) -> str:
         """The bare name of a tracked file."""
-        files = self._mostly_code([f for f in self.inventory.tracked if _plain(f)])
+        files = self._mostly_code([f for f in self.inventory.tracked if plain(f)])
         return PurePosixPath(files).name
 
     def blamed_file(self) -> str:
         """A tracked text file below 200 lines; remembered for its lines."""
         texts = self.inventory.text_files
         short = [f for f in self.inventory.tracked if f in texts and texts[f].count("\n") < 200]
-        self.read = self._mostly_code([f for f in short if _plain(f)])
+        self.read = self._mostly_code([f for f in short if plain(f)])
         return self.read
 
     def python_folder(self) -> str:
@@ -239,12 +90,6 @@ class Slots:
             if 1 <= len(top) <= 8 and any(d.kind == "function" for d in top):
                 files.append(module.file)
         return self._short(self._mostly_code(files))
-
-    def folder(self) -> str:
-        """A folder with tracked files."""
-        parents = {str(p) for f in self.inventory.tracked for p in PurePosixPath(f).parents}
-        folders = sorted(p for p in parents if p != "." and _plain(p))
-        return self.pick(folders) + self.rng.choice(["", "", "/"])
 
     def python_path(self) -> str:
         """A Python file or a folder that holds some; ones with findings more often."""
@@ -472,8 +317,3 @@ _DEPENDENT = (
     "parameter_of",
 )
 """Beginnings of the kinds that rest on an earlier draw."""
-
-
-def _plain(path: str) -> bool:
-    """Whether people would name the file in a question."""
-    return "/." not in f"/{path}" and not path.endswith((".png", ".svg", ".ico", ".json"))

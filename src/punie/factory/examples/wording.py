@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from punie.factory.examples.slots import Value
+from punie.factory.examples.plain_slots import Value
 from punie.factory.intents import Asides, Intent
 
 NAMES = ("symbol", "function", "documented", "method", "class", "other_symbol", "top_symbol")
