@@ -5,22 +5,34 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from punie.errors import UsageError
+
+if TYPE_CHECKING:
+    from punie.factory.generate import GenerateOptions
 
 
 @click.command("generate")
 @click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Default: out/<recipe>/data.")
 @click.option("--workers", default=2, show_default=True, help="Processes.")
-def command(recipe: Path, out: Path | None, workers: int) -> None:
+@click.option(
+    "--from-failures",
+    "report",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="More of what this report of the development suite got wrong.",
+)
+def command(recipe: Path, out: Path | None, workers: int, report: Path | None) -> None:
     """Generate the training data of RECIPE: every example is executed and checked."""
     from punie.factory import corpus, generate
     from punie.factory.corpus.sdist import cache_dir
 
     options = generate.read_options(recipe)
+    if report:
+        options = _grown(options, report)
     sources = corpus.load_recipe(recipe.parent / options.corpus)
     names = [n for n, s in sources.items() if s.split == options.split]
     if options.workspaces:
@@ -34,14 +46,29 @@ def command(recipe: Path, out: Path | None, workers: int) -> None:
         click.echo(f"building {name} ({number} of {len(names)})", err=True)
         corpus.build(name, built, sources)
     built_at = time.perf_counter()
-    report = generate.run(
+    made_of = generate.run(
         options, built, names, folder, workers, lambda text: click.echo(text, err=True)
     )
     spent = time.perf_counter() - built_at
-    made = report["train"]["examples"] + report["validation"]["examples"]
-    click.echo(json.dumps({k: v for k, v in report.items() if k != "options"}, indent=1))
+    made = made_of["train"]["examples"] + made_of["validation"]["examples"]
+    click.echo(json.dumps({k: v for k, v in made_of.items() if k != "options"}, indent=1))
     click.echo(
         f"{made} examples in {folder}; corpus {built_at - start:.0f} s, examples {spent:.0f} s "
         f"({made / spent:.1f} a second)",
         err=True,
     )
+
+
+def _grown(options: GenerateOptions, report: Path) -> GenerateOptions:
+    """The options with more of what failed; tells what grows."""
+    from punie.factory import failures
+    from punie.factory.intents import load
+    from punie.tool import load_tools
+
+    suite, failed = failures.read_report(report)
+    intents, _ = load()
+    growths = failures.growth(suite, failed, intents.values(), load_tools())
+    for g in growths:
+        kinds = f"{len(g.intents)} intents grow" if g.intents else "no intent has this combination"
+        click.echo(f"{' + '.join(g.tools)}: {g.failed} of {g.cases} failed, {kinds}", err=True)
+    return failures.grown(options, growths, intents)
