@@ -41,7 +41,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data")
-    options = GenerateOptions(examples=EACH, direct=1.0, repairs=0.5, unknown=0.3, empty=1.0)
+    options = GenerateOptions(
+        examples=EACH, direct=1.0, repairs=0.5, unknown=0.3, followups=0.3, empty=1.0
+    )
     generate.run(options, corpus, ["shop"], out, workers=1, progress=lambda text: None)
     return out
 
@@ -177,3 +179,17 @@ def test_mistakes_of_a_recipe_are_named(tmp_path: Path) -> None:
     recipe.write_text("[generate]\nsede = 1\n")
     with pytest.raises(UsageError, match="sede"):
         generate.read_options(recipe)
+
+
+def test_a_followup_leans_on_the_turn_before(made: Path) -> None:
+    talks = [r for r in rows(made) if r["kind"] == "followup"]
+    assert talks
+    leaning = 0
+    for row in talks:
+        first, program, told, second, after = row["messages"][1:]  # type: ignore[index]
+        assert [m["role"] for m in (program, told, second)] == ["assistant", "tool", "user"]
+        assert program["code"] != after["code"]
+        copied = [v.decode() for v, *_ in literals(after["code"].encode()) if v]
+        named = [v for v in copied if v in first["content"] and v in program["code"]]
+        leaning += any(v not in second["content"] for v in named)
+    assert leaning

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from punie.errors import UsageError
-from punie.factory.examples import repairs, second_way, wording
+from punie.factory.examples import followups, repairs, second_way, wording
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.plain_slots import NoValue
 from punie.factory.examples.slots import Slots
 from punie.factory.examples.workshop import Workshop
-from punie.factory.intents import Direct, Intent, load, load_asides
+from punie.factory.intents import Direct, Intent, load, load_asides, load_followups
 from punie.prompt import SYSTEM_TUNED, Message
 from punie.tool import load_tools, tools_hash
 
@@ -55,6 +55,8 @@ class GenerateOptions:
     """Share of programs that also give a repair: wrong program, what it told, right program."""
     unknown: float = 0.0
     """Share of programs that also give a question about a misspelt name, and how it ends."""
+    followups: float = 0.0
+    """Share of programs that also give a conversation: a second question leans on the first."""
     validation: float = 0.04
     """Share of intents' phrasings held out for the loss on validation data."""
     empty: float = 0.25
@@ -177,6 +179,8 @@ async def _examples(
     rows: list[dict[str, Any]] = []
     rejects: Counter[str] = Counter()
     inventory, asides = Inventory(root), load_asides()
+    intents, _ = load()
+    nexts = load_followups(intents)
     async with Workshop(root, inventory) as workshop:
         for draft in drafts:
             rng = random.Random(draft.seed)
@@ -205,6 +209,12 @@ async def _examples(
                     rows.append(again | facts)
             if not draft.held_out and rng.random() < options.unknown:
                 rows += await _unknown(draft, values, workshop, rng, facts)
+            if not draft.held_out and rng.random() < options.followups:
+                choices = followups.fitting(draft.intent, nexts, intents)
+                turns, facts = await followups.make(values, outcome, choices, workshop, rng)
+                if turns:
+                    talk = _row(draft, root.name, asked, code) | facts
+                    rows.append(talk | {"messages": [*talk["messages"], *turns]})
     return rows, rejects
 
 

@@ -2,12 +2,13 @@
 
 Each `*.toml` here holds `[[intent]]` tables (name, about, slots, program) or `[[direct]]` tables
 (topic, questions, answer); `phrasings/*.toml` holds questions by intent, a file a writer;
-`asides.toml` what people say beside their question.
+`asides.toml` what people say beside their question, `followups.toml` what they ask next.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,34 @@ class Direct:
     topic: str
     questions: tuple[str, ...]
     answer: str
+
+
+@dataclass(frozen=True)
+class Followup:
+    """A second question, in words that lean on the first."""
+
+    to: str
+    """Intent that it asks for."""
+    after: str | tuple[str, ...]
+    """The one slot of the first question, or the first questions' intents."""
+    phrasings: tuple[str, ...]
+
+
+def load_followups(intents: Mapping[str, Intent], folder: Path = FOLDER) -> list[Followup]:
+    """The follow-ups of `followups.toml`. Raises `UsageError` for one of an unknown intent."""
+    found, problems = [], []
+    table = tomllib.loads((folder / "followups.toml").read_text("utf-8"))
+    for entry in table["followup"]:
+        after = entry["after"] if isinstance(entry["after"], str) else tuple(entry["after"])
+        followup = Followup(entry["to"], after, tuple(entry["phrasings"]))
+        named = [followup.to, *(() if isinstance(after, str) else after)]
+        problems += [f"unknown intent {name!r}" for name in named if name not in intents]
+        if not followup.phrasings:
+            problems.append(f"{followup.to} has no phrasings")
+        found.append(followup)
+    if problems:
+        raise UsageError("the follow-ups cannot be used:\n  " + "\n  ".join(problems))
+    return found
 
 
 @dataclass(frozen=True)
