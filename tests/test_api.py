@@ -129,7 +129,7 @@ def test_what_cannot_be_used_is_said(shop: Path) -> None:
     with pytest.raises(UsageError, match="async with"):
         asyncio.run(Punie(shop).ask("well?"))
     with pytest.raises(ImportError):
-        from punie import Nothing  # type: ignore[attr-defined] # noqa: F401
+        from punie import Nothing  # noqa: F401
 
     async def go() -> None:
         async with Punie(shop) as p:

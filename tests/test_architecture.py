@@ -23,6 +23,7 @@ LAYERS = (
     ("errors",),
     ("settings",),
     ("text", "diff", "strays", "redact"),
+    ("lines",),
     ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "declaration"),
     ("grep", "mentioned", "porcelain", "sweep"),
     ("lsp", "wrap", "repository", "instrument", "engine"),
@@ -32,7 +33,7 @@ LAYERS = (
     ("agent",),
     ("models", "trace"),
     ("assembly", "demo", "monitor", "monitor_page", "report", "conversation"),
-    ("api",),
+    ("api", "chat"),
     ("factory", "serve"),
     ("cli", "commands", "contract", "__main__"),
 )

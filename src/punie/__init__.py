@@ -1,7 +1,6 @@
 """Punie: a coding agent for Python repositories that runs on the developer's own machine."""
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # true for type checkers; `typing` itself would be an import
 if TYPE_CHECKING:
     from punie.api import Answer as Answer
     from punie.api import Punie as Punie
@@ -10,10 +9,11 @@ __version__ = "0.1.0"
 __all__ = ["Answer", "Punie", "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """The public names, imported when they are first used: `import punie` loads nothing."""
     if name not in ("Answer", "Punie"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from punie import api
 
-    return getattr(api, name)
+    found: object = getattr(api, name)
+    return found

@@ -100,7 +100,9 @@ PATTERNS = (
     ),
     _pattern(
         "value of an option",
-        r"(?<!\S)(--?[\w-]{0,30}" + NAMES + r"[= ]\s{0,3})[^\s\"'-][^\s\"']{0,300}",
+        r"(?<![\w-])(--?[\w-]{0,30}"
+        + NAMES
+        + r"[= ]\s{0,3})(?!\[redacted)[^\s\"'-][^\s\"']{0,300}",
         "--password swordfish",
         re.IGNORECASE,
     ),
