@@ -117,7 +117,7 @@ def test_a_conversation_shows_programs_above_answers_and_uses_the_turn_before(sh
         assert "shop, model replies; /help shows the commands" in person.screen
         shown = person.asks("how many files changed?")
         assert shown == "\x1b[2mprint(git_status().file_count)\x1b[0m\n4"
-        assert "shop/gifts.py\n" in person.asks("which ones?")
+        assert "shop/gifts.py" in person.asks("which ones?")
         assert person.asks("thank you").endswith("Words.")
         person.types("\x04")
     assert person.status == 0

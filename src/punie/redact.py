@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from typing import Any, NamedTuple
 
 MARK = "[redacted: "
@@ -102,7 +103,7 @@ PATTERNS = (
         "value of an option",
         r"(?<![\w-])(--?[\w-]{0,30}"
         + NAMES
-        + r"[= ]\s{0,3})(?!\[redacted)[^\s\"'-][^\s\"']{0,300}",
+        + r"[= ]\s{0,3})(?!\[redacted)[^\s\"'`)}\]-][^\s\"'`)}\]]{0,300}",
         "--password swordfish",
         re.IGNORECASE,
     ),
@@ -116,7 +117,7 @@ def redact(text: str) -> str:
     if len(key) >= 8:
         text = text.replace(key, f"{MARK}model server's key]")
     for pattern in PATTERNS:
-        text = pattern.regex.sub(lambda found, kind=pattern.kind: _left(found, kind), text)  # type: ignore[misc]
+        text = pattern.regex.sub(partial(_left, pattern.kind), text)
     return text
 
 
@@ -142,7 +143,7 @@ def redact_all(value: Any) -> Any:
 _SECRET_NAME = re.compile(rf"(?:\w{{1,60}}[_-])?{NAMES}", re.IGNORECASE)
 
 
-def _left(found: re.Match[str], kind: str) -> str:
+def _left(kind: str, found: re.Match[str]) -> str:
     kept = found[1] if found.re.groups and found[1] else ""
     if MARK in found[0][len(kept) :]:
         return found[0]  # an earlier pattern was here

@@ -95,7 +95,8 @@ class Store:
 
         A store that does not exist has none and is not made.
         """
-        where, values = ["1"], []
+        where: list[str] = ["1"]
+        values: list[Any] = []
         for column, value in (
             ("asked >= ?", _moment(since) if since else None),
             ("model = ?", model),

@@ -106,6 +106,7 @@ def _messages(stored: list[Message], code: str) -> list[Message]:
     kept: list[Message] = [system]
     for number, message in enumerate(seen[: last + 1]):
         if asked < number < last and "code" in message:
-            message = message | {"wrong": True}
-        kept.append(message)
+            kept.append({**message, "wrong": True})
+        else:
+            kept.append(message)
     return kept
