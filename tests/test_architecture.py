@@ -22,7 +22,8 @@ HEAVY = {"torch", "transformers", "peft", "mcp", "acp", "llama_cpp", "numpy", "p
 LAYERS = (
     ("errors",),
     ("settings",),
-    ("text", "diff", "strays"),
+    ("text", "diff", "strays", "redact"),
+    ("lines",),
     ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "declaration"),
     ("grep", "mentioned", "porcelain", "sweep"),
     ("lsp", "wrap", "repository", "instrument", "engine"),
@@ -31,7 +32,8 @@ LAYERS = (
     ("tools", "sandbox", "engine.llama", "engine.http", "engine.scripted"),
     ("agent",),
     ("models", "trace"),
-    ("demo", "monitor", "report"),
+    ("assembly", "demo", "monitor", "monitor_page", "report", "conversation"),
+    ("api", "chat"),
     ("factory", "serve"),
     ("cli", "commands", "contract", "__main__"),
 )
@@ -65,6 +67,11 @@ def layer(module: str) -> int:
     return 0 if name == "" else -1
 
 
+def public(module: str, target: str) -> bool:
+    """Whether it is the package's own front door, which imports its names when they are used."""
+    return (module, target) == ("punie", "punie.api")
+
+
 def edges() -> Iterator[tuple[str, str]]:
     for module, path in MODULES.items():
         tree = ast.parse(path.read_text("utf-8"))
@@ -80,7 +87,7 @@ def test_imports_point_one_way() -> None:
     pairs = list(edges())
     assert ("punie.agent", "punie.sandbox") in pairs
     assert ("punie.tools.navigation", "punie.addressing") in pairs
-    assert [(a, b) for a, b in pairs if layer(a) < layer(b)] == []
+    assert [(a, b) for a, b in pairs if layer(a) < layer(b) and not public(a, b)] == []
 
 
 def test_nothing_imports_the_factory_the_servers_or_the_command_line() -> None:

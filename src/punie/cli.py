@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 COMMANDS = {
     "ask": "Ask a question about a repository.",
     "call": "Run one tool and print its result.",
+    "chat": "Hold a conversation about a repository.",
     "demo": "Make a small repository and ask it questions.",
     "doctor": "Say what is installed, what is missing and how to get it.",
     "exec": "Run a program in the sandbox.",
     "fuse": "Fuse an adapter into the base model: a GGUF file.",
     "generate": "Generate training data by executing every example.",
+    "monitor": "Watch the model in use; status 1 when an alarm is on.",
     "tools": "List the tools.",
+    "traces": "List, show, export or delete stored answers.",
     "train": "Train an adapter.",
     "undo": "Restore the last file that Punie wrote.",
     "validate": "Grade a model by execution.",
@@ -149,62 +152,28 @@ def settings_for(workspace: str | None, **flags: Any) -> tuple[Path, Settings]:
 async def open_context(
     root: Path, settings: Settings, progress: Progress | None = None
 ) -> AsyncIterator[Context]:
-    """A context with a language server that starts when it is needed, ended at the end."""
-    from punie import trust
-    from punie.lsp import Server
+    """A context whose effects are approved in the terminal, if there is one."""
+    from punie import assembly
     from punie.terminal import TerminalApprover
-    from punie.workspace import Workspace
-    from punie.wrap import Context, Refuse
+    from punie.wrap import Refuse
 
-    workspace = Workspace(root)
-    server = Server(workspace, settings)
     interactive = sys.stdin.isatty() and sys.stderr.isatty()
-    context = Context(
-        workspace,
-        settings,
-        server,
-        TerminalApprover(progress) if interactive else Refuse(),
-        trusted=settings.trust or settings.yes or trust.is_trusted(root),
-        on_trust=lambda: trust.trust(root),
-    )
-    try:
+    approver = TerminalApprover(progress) if interactive else Refuse()
+    async with assembly.open_context(root, settings, approver) as context:
         yield context
-    finally:
-        await server.close()
 
 
 @asynccontextmanager
 async def open_agent(root: Path, settings: Settings, progress: Progress) -> AsyncIterator[Agent]:
     """An agent with its engine loaded. Raises `ModelUnavailable` when there is none."""
-    from punie.agent import Agent
-    from punie.models.spec import open_model
+    from punie import assembly
     from punie.sandbox import Sandbox
-    from punie.tool import load_tools, tools_hash
+    from punie.tool import load_tools
 
-    tools = load_tools().values()
-    sandbox = Sandbox(tools, settings)
-    async with open_context(root, settings, progress) as context, sandbox:
-        model = await open_model(settings, progress)
-        ours = tools_hash(tools)
-        if model.tools and model.tools != ours:
-            progress.note(
-                f"the model {model.engine.name!r} was trained on other tools "
-                f"({model.tools}, here {ours}): answers may be worse"
-            )
-        try:
-            yield Agent(
-                model.engine,
-                sandbox,
-                context,
-                dialect=model.dialect,
-                profile=model.profile,
-                model={
-                    "name": model.engine.name,
-                    "engine": model.engine.kind,
-                    "sha256": model.engine.sha256,
-                    "tools": ours,
-                },
-                progress=progress,
-            )
-        finally:
-            await model.engine.close()
+    sandbox = Sandbox(load_tools().values(), settings)
+    async with (
+        open_context(root, settings, progress) as context,
+        sandbox,
+        assembly.open_agent(settings, context, sandbox, progress) as agent,
+    ):
+        yield agent

@@ -89,14 +89,21 @@ class Sandbox:
         await asyncio.sleep(0.05)
 
     async def run(
-        self, code: str, context: Context, progress: Callable[[str], None] | None = None
+        self,
+        code: str,
+        context: Context,
+        progress: Callable[[str], None] | None = None,
+        output: Callable[[str], None] = lambda text: None,
     ) -> Outcome:
-        """Check and run a program. Errors of the program are in the outcome, never raised."""
+        """Check and run a program. Errors of the program are in the outcome, never raised.
+
+        `output` gets what it prints as it comes, in whole lines: together the outcome's `stdout`.
+        """
         if self._pool is None:
             pool = monty.AsyncMonty(min_processes=1, max_processes=2)
             self._pool = await self._stack.enter_async_context(pool)
         instrumented = instrument(code, self.fields)
-        run = _Run(self, context, code, instrumented, progress)
+        run = _Run(self, context, code, instrumented, progress, output)
         limits = monty.ResourceLimits(
             max_feed_duration_secs=self.settings.program_seconds,
             max_memory=self.settings.memory_mb * 2**20,
@@ -127,9 +134,11 @@ class _Run:
         code: str,
         instrumented: Instrumented,
         progress: Callable[[str], None] | None,
+        output: Callable[[str], None],
     ) -> None:
         self.sandbox, self.context, self.code = sandbox, context, code
-        self.instrumented, self.progress = instrumented, progress
+        self.instrumented, self.progress, self.output = instrumented, progress, output
+        self.line = ""
         self.outcome = Outcome()
         self.printed: list[str] = []
         self.size = 0
@@ -143,6 +152,9 @@ class _Run:
             self.overflow, text = True, data[:room].decode("utf-8", "ignore")
         self.printed.append(text)
         self.size += len(data)
+        lines, end, self.line = (self.line + text).rpartition("\n")
+        if end:
+            self.output(_HIDDEN.sub("", lines + end))
 
     async def drive(self, session: monty.AsyncMontySession) -> None:
         """Check the instrumented program, run it, and collect what it read."""
@@ -246,6 +258,8 @@ class _Run:
         """Close the outcome: text, and the failures that the program did not look at."""
         outcome = self.outcome
         outcome.stdout = _HIDDEN.sub("", "".join(self.printed))
+        if self.line:
+            self.output(_HIDDEN.sub("", self.line))
         for call in outcome.calls:
             looked = any(f.endswith((".success", ".parse_error")) for f in call.fields)
             if not call.ok and not looked and not outcome.refused:

@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from importlib import metadata
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -274,19 +276,58 @@ def models(result: type[Item]) -> list[type[Item]]:
     return found
 
 
-@cache
+PLUGINS = "punie.tools"
+"""Entry point group of packages that bring tools: a module with tools, or one tool in it."""
+
+
 def load_tools() -> dict[str, Tool]:
-    """All tools by name: every `Tool` in the modules of `punie.tools`."""
+    """All tools by name: Punie's own, then those of installed packages (`PLUGINS`)."""
+    return own_tools() | foreign_tools()[0]
+
+
+@cache
+def own_tools() -> dict[str, Tool]:
+    """Every `Tool` in the modules of `punie.tools`."""
     package = importlib.import_module("punie.tools")
     found: dict[str, Tool] = {}
     for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda i: i.name):
         module = importlib.import_module(f"{package.__name__}.{info.name}")
-        for value in vars(module).values():
-            if isinstance(value, Tool):
-                if value.name in found and found[value.name] is not value:
-                    raise TypeError(f"two tools are called {value.name!r}")
-                found[value.name] = value
+        for each in tools_in(module):
+            if found.setdefault(each.name, each) is not each:
+                raise TypeError(f"two tools are called {each.name!r}")
     return found
+
+
+@cache
+def foreign_tools() -> tuple[dict[str, Tool], dict[str, str]]:
+    """Tools of other packages by name, and why the tools of a package are left out.
+
+    Packages in the current folder do not count: a repository shall not bring its own tools.
+    """
+    found: dict[str, Tool] = {}
+    broken: dict[str, str] = {}
+    for entry in sorted(metadata.entry_points(group=PLUGINS), key=lambda e: (e.name, e.value)):
+        place = entry.dist and Path(str(entry.dist.locate_file(""))).resolve()
+        if place == Path.cwd().resolve():
+            continue
+        try:
+            new = {each.name: each for each in tools_in(entry.load())}
+            if not new:
+                raise TypeError(f"{entry.value!r} holds no function with @tool")
+            if taken := sorted(new.keys() & (own_tools() | found).keys()):
+                raise TypeError(f"a tool is called {taken[0]!r} already")
+            stubs([*own_tools().values(), *found.values(), *new.values()])
+        except Exception as error:  # a package's defect must not take the other tools with it
+            broken[entry.name] = f"{type(error).__name__}: {error}"
+        else:
+            found |= new
+    return found, broken
+
+
+def tools_in(value: Any) -> list[Tool]:
+    """The tools of a module in their order; of a tool, itself."""
+    values = [value] if isinstance(value, Tool) else vars(value).values()
+    return list({id(each): each for each in values if isinstance(each, Tool)}.values())
 
 
 def stubs(tools: Iterable[Tool], *, docs: bool = True) -> str:

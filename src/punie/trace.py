@@ -1,16 +1,22 @@
-"""The store of trajectories: every question, program, call and answer, on this machine only."""
+"""The store of trajectories: every question, program, call and answer, on this machine only.
+
+What is stored has gone through `redact` first: tokens, keys and passwords are never on disk here.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import sqlite3
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from punie.agent import Answer
-from punie.settings import data_folder
+from punie.errors import UsageError
+from punie.redact import redact, redact_all
+from punie.settings import Settings, data_folder
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS trajectories (
@@ -21,8 +27,27 @@ CREATE TABLE IF NOT EXISTS trajectories (
     query TEXT NOT NULL,
     ok INTEGER NOT NULL,
     record TEXT NOT NULL
-)
+);
+CREATE TABLE IF NOT EXISTS validations (
+    id INTEGER PRIMARY KEY,
+    done TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    report TEXT NOT NULL
+);
 """
+
+
+def keep(answer: Answer, workspace: Path, settings: Settings) -> str:
+    """Store an answer unless the setting `traces` is off; returns why it could not, or "".
+
+    A store that cannot be written costs a note, not the answer.
+    """
+    if settings.traces:
+        try:
+            Store().add(answer, workspace)
+        except (OSError, sqlite3.Error, ValueError) as error:
+            return f"the trace was not stored: {error}"
+    return ""
 
 
 class Store:
@@ -32,16 +57,16 @@ class Store:
         self.path = path or data_folder() / "traces.sqlite"
 
     def add(self, answer: Answer, workspace: Path) -> int:
-        """Store an answer with all that the model saw; returns its id.
+        """Store an answer with all that the model saw, redacted; returns its id.
 
         Raises `OSError` or `sqlite3.Error` when the store cannot be written.
         """
-        record = answer.as_json() | {"messages": answer.messages}
+        record = redact_all(answer.as_json() | {"messages": answer.messages})
         row = (
-            datetime.now(UTC).isoformat(timespec="milliseconds"),
-            str(workspace),
-            answer.model.get("name", ""),
-            answer.query,
+            _moment(),
+            redact(str(workspace)),
+            record["model"].get("name", ""),
+            record["query"],
             int(answer.ok),
             json.dumps(record),
         )
@@ -55,15 +80,86 @@ class Store:
 
     def last(self, count: int = 10) -> list[dict[str, Any]]:
         """The newest records, newest first, as stored."""
+        return list(self.records(count=count))
+
+    def records(
+        self,
+        *,
+        count: int = -1,
+        since: datetime | None = None,
+        model: str | None = None,
+        workspace: Path | None = None,
+        failed: bool = False,
+    ) -> Iterator[dict[str, Any]]:
+        """Records, newest first: at most `count`, those that all conditions hold for.
+
+        A store that does not exist has none and is not made.
+        """
+        where: list[str] = ["1"]
+        values: list[Any] = []
+        for column, value in (
+            ("asked >= ?", _moment(since) if since else None),
+            ("model = ?", model),
+            ("workspace = ?", redact(str(workspace)) if workspace else None),
+            ("ok = ?", 0 if failed else None),
+        ):
+            if value is not None:
+                where.append(column)
+                values.append(value)
+        if not self.path.exists():
+            return
         with contextlib.closing(self._open()) as database:
             rows = database.execute(
-                "SELECT id, asked, workspace, record FROM trajectories ORDER BY id DESC LIMIT ?",
-                (count,),
-            ).fetchall()
-        return [
-            {"id": number, "asked": asked, "workspace": place} | json.loads(record)
-            for number, asked, place, record in rows
-        ]
+                "SELECT id, asked, workspace, record FROM trajectories"
+                f" WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?",
+                (*values, count),
+            )
+            for number, asked, place, record in rows:
+                yield {"id": number, "asked": asked, "workspace": place} | json.loads(record)
+
+    def get(self, number: int) -> dict[str, Any]:
+        """One record. Raises `UsageError` when there is none of that number."""
+        if self.path.exists():
+            with contextlib.closing(self._open()) as database:
+                row = database.execute(
+                    "SELECT id, asked, workspace, record FROM trajectories WHERE id = ?", (number,)
+                ).fetchone()
+            if row:
+                return {"id": row[0], "asked": row[1], "workspace": row[2]} | json.loads(row[3])
+        raise UsageError(f"no trace {number}: `punie traces list` shows what there is")
+
+    def prune(self, days: float) -> int:
+        """Delete what is older than `days`, 0 for everything; returns how many there were.
+
+        The bytes are overwritten and the file shrinks.
+        """
+        if not self.path.exists():
+            return 0
+        before = _moment(datetime.now(UTC) - timedelta(days=days)) if days else "9"
+        with contextlib.closing(self._open()) as database:
+            database.execute("PRAGMA secure_delete=ON")
+            with database:
+                gone = database.execute("DELETE FROM trajectories WHERE asked < ?", (before,))
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            database.execute("VACUUM")
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return gone.rowcount
+
+    def add_validation(self, report: dict[str, Any]) -> None:
+        """Remember how a model did on a suite: the object of `punie validate --json`."""
+        row = (_moment(), str(report["model"].get("sha256", "")), json.dumps(report))
+        with contextlib.closing(self._open()) as database, database:
+            database.execute("INSERT INTO validations (done, sha256, report) VALUES (?, ?, ?)", row)
+
+    def validation(self, sha256: str) -> dict[str, Any] | None:
+        """The last report on the model with these weights, with `done`; None if there is none."""
+        if not sha256 or not self.path.exists():
+            return None
+        with contextlib.closing(self._open()) as database:
+            row = database.execute(
+                "SELECT done, report FROM validations WHERE sha256 = ? ORDER BY id DESC", (sha256,)
+            ).fetchone()
+        return {"done": row[0]} | json.loads(row[1]) if row else None
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -71,5 +167,9 @@ class Store:
             self.path.touch(mode=0o600)
         database = sqlite3.connect(self.path, timeout=5.0)
         database.execute("PRAGMA journal_mode=WAL")
-        database.execute(SCHEMA)
+        database.executescript(SCHEMA)
         return database
+
+
+def _moment(moment: datetime | None = None) -> str:
+    return (moment or datetime.now(UTC)).isoformat(timespec="milliseconds")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +18,7 @@ from punie.errors import PunieError, UsageError
 from punie.prompt import Message
 from punie.settings import Settings
 from punie.terminal import Progress, visible
+from punie.trace import keep
 
 
 @click.command("ask")
@@ -101,7 +101,8 @@ async def _run(
                 async for answer, turn in _answers(agent, conversations):
                     answer.ms["load"], load = load, 0.0
                     answer.ms["total"] = round(answer.ms["total"] + answer.ms["load"], 3)
-                    _store(answer, root, settings, progress)
+                    if note := keep(answer, root, settings):
+                        progress.note(note)
                     progress("")
                     _show(answer, as_json, turn if batch else None)
                     status = max(status, answer.exit_status)
@@ -133,18 +134,6 @@ async def _answers(
             except UsageError as error:
                 answer = failed(query, error)
             yield answer, number if turns.listed else None
-
-
-def _store(answer: Answer, root: Path, settings: Settings, progress: Progress) -> None:
-    """Store the trajectory; a store that cannot be written costs a note, not the answer."""
-    if not settings.traces:
-        return
-    from punie.trace import Store
-
-    try:
-        Store().add(answer, root)
-    except (OSError, sqlite3.Error, ValueError) as error:
-        progress.note(f"the trace was not stored: {error}")
 
 
 def _show(answer: Answer, as_json: bool, turn: int | None) -> None:

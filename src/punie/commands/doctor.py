@@ -53,6 +53,7 @@ def _findings(root: Path, server: list[str] | None) -> Iterator[tuple[str, str, 
     for package in ("pydantic-monty", "llama-cpp-python"):
         yield _package(package, "pip install -e .")
     yield from _model()
+    yield from _foreign()
     for package in ("torch", "tokenizers"):
         name, text, _ = _package(package, "")
         yield name, f"{text} (only for training: pip install -e '.[train]')", ""
@@ -80,9 +81,20 @@ def _package(name: str, way_out: str) -> tuple[str, str, str]:
         return name, "not installed", way_out
 
 
+def _foreign() -> Iterator[tuple[str, str, str]]:
+    """Tools that other packages bring."""
+    from punie.tool import foreign_tools
+
+    found, broken = foreign_tools()
+    if found:
+        yield "tools of packages", ", ".join(found), ""
+    for name, why in broken.items():
+        yield "tools of packages", f"{name}: left out", why
+
+
 def _model() -> Iterator[tuple[str, str, str]]:
     from punie.models import base_file, read_card
-    from punie.tool import load_tools, tools_hash
+    from punie.tool import own_tools, tools_hash
 
     try:
         yield "base model", base_file().name, ""
@@ -90,7 +102,7 @@ def _model() -> Iterator[tuple[str, str, str]]:
     except PunieError as error:
         yield "default model", "missing", str(error)
         return
-    ours = tools_hash(load_tools().values())
+    ours = tools_hash(own_tools().values())
     trained = card.get("tools_hash", "")
     same = "the same as here" if trained == ours else f"here are others, {ours}"
     yield "adapter", f"{card.get('name')}, trained on tools {trained}: {same}", ""

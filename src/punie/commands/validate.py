@@ -42,10 +42,23 @@ def command(
         transcripts.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(report.as_json(transcripts=True), indent=1, ensure_ascii=False)
         transcripts.write_text(text, "utf-8")
+    _remember(report)
     if as_json:
         cli.print_json(report.as_json())
     else:
         _show(report)
+
+
+def _remember(report: Report) -> None:
+    """Let `punie monitor` know how the model did; a store that cannot be written costs a note."""
+    import sqlite3
+
+    from punie.trace import Store
+
+    try:
+        Store().add_validation(report.as_json())
+    except (OSError, sqlite3.Error) as error:
+        click.echo(f"punie: the result was not stored for `punie monitor`: {error}", err=True)
 
 
 async def _run(suite: Suite, settings: Settings) -> Report:
