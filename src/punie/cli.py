@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from punie.agent import Agent
     from punie.settings import Settings
     from punie.terminal import Progress
-    from punie.wrap import Context
+    from punie.wrap import Approver, Context
 
 COMMANDS = {
+    "acp": "Serve editors: the Agent Client Protocol on standard input and output.",
     "ask": "Ask a question about a repository.",
     "call": "Run one tool and print its result.",
     "demo": "Make a small repository and ask it questions.",
@@ -147,9 +148,15 @@ def settings_for(workspace: str | None, **flags: Any) -> tuple[Path, Settings]:
 
 @asynccontextmanager
 async def open_context(
-    root: Path, settings: Settings, progress: Progress | None = None
+    root: Path,
+    settings: Settings,
+    progress: Progress | None = None,
+    approver: Approver | None = None,
 ) -> AsyncIterator[Context]:
-    """A context with a language server that starts when it is needed, ended at the end."""
+    """A context with a language server that starts when it is needed, ended at the end.
+
+    Without an `approver` the terminal is asked, if there is one.
+    """
     from punie import trust
     from punie.lsp import Server
     from punie.terminal import TerminalApprover
@@ -158,12 +165,14 @@ async def open_context(
 
     workspace = Workspace(root)
     server = Server(workspace, settings)
-    interactive = sys.stdin.isatty() and sys.stderr.isatty()
+    if approver is None:
+        interactive = sys.stdin.isatty() and sys.stderr.isatty()
+        approver = TerminalApprover(progress) if interactive else Refuse()
     context = Context(
         workspace,
         settings,
         server,
-        TerminalApprover(progress) if interactive else Refuse(),
+        approver,
         trusted=settings.trust or settings.yes or trust.is_trusted(root),
         on_trust=lambda: trust.trust(root),
     )
