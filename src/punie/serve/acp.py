@@ -316,19 +316,24 @@ def _wrong(text: str) -> acp.RequestError:
 
 
 async def serve(server: Server) -> None:
-    """Serve until standard input closes or a signal comes; then nothing is left running."""
+    """Serve on standard input and output until the input closes or a signal comes."""
     source, sink = standard_streams()
-    lines = Lines(source, sink)
-    # The switch is the package's word for session/close and session/resume, stable since.
-    agent: Any = server  # it lacks what the protocol leaves optional
-    connection = AgentSideConnection(agent, lines, listening=False, use_unstable_protocol=True)
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await attend(server, source, sink)
+
+
+async def attend(server: Server, source: int, sink: int) -> None:
+    """Serve on two file descriptors until the input ends; then nothing is left running."""
+    lines = Lines(source, sink)
+    agent: Any = server  # it lacks what the protocol leaves optional
+    # The switch is the package's word for session/close and session/resume, stable since.
+    connection = AgentSideConnection(agent, lines, listening=False, use_unstable_protocol=True)
     try:
-        with contextlib.suppress(asyncio.CancelledError):
-            await connection.listen()
+        await connection.listen()
     finally:
         await server.close()
         with contextlib.suppress(ConnectionError):

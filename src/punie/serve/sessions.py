@@ -105,7 +105,10 @@ class Sessions:
                 + where,
                 values,
             ).fetchall()
-        return [Record(*row[:6], json.loads(row[6])) for row in rows]
+        return [
+            Record(name, place, mode, model, title, updated, json.loads(messages))
+            for name, place, mode, model, title, updated, messages in rows
+        ]
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
