@@ -1,5 +1,4 @@
 """The Agent Client Protocol, driven by the client of its own package over a pipe."""
-# ruff: noqa: E402
 
 from __future__ import annotations
 
@@ -85,13 +84,14 @@ class Desk:
 
     def calls(self, session: str) -> dict[str, str]:
         """Title and last status of every call."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, tuple[str, str]] = {}
         for update in self.editor.shown.get(session, []):
             if update["sessionUpdate"] == "tool_call":
-                found[update["toolCallId"]] = [update["title"], update["status"]]
+                found[update["toolCallId"]] = (update["title"], update["status"])
             elif update["sessionUpdate"] == "tool_call_update" and "status" in update:
-                found[update["toolCallId"]][1] = update["status"]
-        return {title: status for title, status in found.values()}
+                title, _ = found[update["toolCallId"]]
+                found[update["toolCallId"]] = (title, update["status"])
+        return dict(found.values())
 
 
 @pytest.fixture
@@ -100,6 +100,19 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "notes.txt").write_text("old\n", "utf-8")
     return tmp_path / "work"
+
+
+async def streams(source: int, sink: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Both ends of a client over two file descriptors."""
+    loop = asyncio.get_running_loop()
+    reader, unused = asyncio.StreamReader(limit=2**26), asyncio.StreamReader()
+    await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(source, "rb")
+    )
+    transport, protocol = await loop.connect_write_pipe(
+        lambda: asyncio.StreamReaderProtocol(unused), os.fdopen(sink, "wb")
+    )
+    return reader, asyncio.StreamWriter(transport, protocol, None, loop)
 
 
 @asynccontextmanager
@@ -128,15 +141,7 @@ async def desk(
     )
     (inward, to_server), (from_server, outward) = os.pipe(), os.pipe()
     running = asyncio.create_task(attend(server, inward, outward))
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=2**26)
-    await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), open(from_server, "rb")
-    )
-    transport, protocol = await loop.connect_write_pipe(
-        asyncio.streams.FlowControlMixin, open(to_server, "wb")
-    )
-    writer = asyncio.StreamWriter(transport, protocol, None, loop)
+    reader, writer = await streams(from_server, to_server)
     editor: Any = Editor(list(answers), unsaved or {})
     agent = acp.connect_to_agent(editor, writer, reader, use_unstable_protocol=True)
     files = schema.FileSystemCapabilities(read_text_file=unsaved is not None)
@@ -229,7 +234,7 @@ def test_modes_decide_without_asking(root: Path) -> None:
             options = await found.agent.set_config_option(
                 session_id=session, config_id="mode", value="yes"
             )
-            assert [o.current_value for o in options.config_options][0] == "yes"
+            assert options.config_options[0].current_value == "yes"
             await found.ask(session, "second")
             assert found.editor.asked == []
             for config, value in (("mode", "root"), ("model", "none.gguf"), ("colour", "red")):
