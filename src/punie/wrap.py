@@ -43,7 +43,7 @@ class Approver(Protocol):
     """Decides about effects."""
 
     async def approve(self, request: Request) -> bool:
-        """Whether the effect may happen."""
+        """Whether the effect may happen; raises `ApprovalRefused` to say why not."""
         ...
 
 

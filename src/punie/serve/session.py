@@ -69,12 +69,7 @@ class Session:
         try:
             model = await asyncio.shield(self._open_model(self._now()))
             self._asking, context.watcher = turn, turn.watch
-            trusted, context.on_trust = context.trusted, lambda: None
-            agent = _agent(model, sandbox, context)
-            try:
-                answer = await agent.ask(query, self.record.messages)
-            finally:
-                context.trusted = trusted  # what lasts is in `allowed`
+            answer = await _agent(model, sandbox, context).ask(query, self.record.messages)
             self.record.messages = answer.messages
             await turn.say(_told(answer))
             self._trace(answer)
@@ -111,7 +106,14 @@ class Session:
     async def _collaborators(self) -> tuple[Context, Sandbox]:
         if self._context is None or self._sandbox is None:
             opened = self._open_context(Path(self.record.workspace), self._now(), self)
-            self._context = await self._stack.enter_async_context(opened)
+            context = self._context = await self._stack.enter_async_context(opened)
+            trusted = context.trusted
+
+            def distrust() -> None:
+                """A test run that was approved is that one; what lasts is in `allowed`."""
+                context.trusted = trusted
+
+            context.on_trust = distrust
             sandbox = Sandbox(load_tools().values(), self.settings)
             self._sandbox = await self._stack.enter_async_context(sandbox)
         self._context.settings = self._now()

@@ -106,7 +106,10 @@ class Turn:
                 await self._update(done.id, status=_status(call.ok), **options)
 
     async def approve(self, request: Request) -> bool:
-        """Ask the client. What was allowed for the session is not asked again."""
+        """Ask the client. What was allowed for the session is not asked again.
+
+        Raises `ApprovalRefused`, whose text stands in the answer.
+        """
         tool = load_tools()[request.tool]
         pattern = (tool.name, looks.subject(tool, request.arguments))
         await self._refuse_unsaved(tool, request)
@@ -130,7 +133,7 @@ class Turn:
         if chosen == "allow_always":
             self.allowed.add(pattern)
         if chosen not in ("allow_once", "allow_always"):
-            return False
+            raise ApprovalRefused(f"{looks.title(tool, request.arguments)} was refused")
         await self._update(self._call.id, status="in_progress")
         return True
 
