@@ -335,6 +335,9 @@ async def attend(server: Server, source: int, sink: int) -> None:
     try:
         await connection.listen()
     finally:
+        for session in list(server.sessions.values()):
+            await session.close()
+        await lines.answered()
         await server.close()
         with contextlib.suppress(ConnectionError):
             await connection.close()

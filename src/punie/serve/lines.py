@@ -31,12 +31,15 @@ class Lines:
         self._outbox: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]] | None]
         self._outbox = queue.SimpleQueue()
         self._broken = False
+        self._unanswered = 0
         threading.Thread(target=self._read, args=(source,), daemon=True).start()
         self._writer = threading.Thread(target=self._write, args=(sink,), daemon=True)
         self._writer.start()
 
     async def send(self, message: dict[str, Any]) -> None:
         """Write a message. Raises ConnectionError when nobody reads any more."""
+        if "method" not in message and message["id"] is not None:
+            self._unanswered -= 1
         if self._broken:
             raise ConnectionError("the client has gone")
         written = self._loop.create_future()
@@ -54,9 +57,20 @@ class Lines:
                 await self._refuse(-32700, f"Parse error: {error}")
                 continue
             if isinstance(message, dict):
+                self._unanswered += "method" in message and message.get("id") is not None
                 return message
             await self._refuse(-32600, "Invalid request: a message is one JSON object")
         return None
+
+    async def answered(self) -> None:
+        """Wait until every request has its answer, for at most two seconds.
+
+        Input that ends at once, as from a file, ends before its requests have been looked at.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2.0):
+                while self._unanswered > 0:
+                    await asyncio.sleep(0.01)
 
     async def close(self) -> None:
         """Write out what waits, for at most two seconds."""

@@ -88,9 +88,9 @@ class Session:
 
     async def close(self) -> None:
         """Cancel the turn that runs and end the children."""
-        if self.turn:
-            self.turn.cancel()
-            await asyncio.wait([self.turn])
+        if turn := self.turn:
+            turn.cancel()
+            await asyncio.wait([turn])
         await self._stack.aclose()
 
     def _now(self) -> Settings:

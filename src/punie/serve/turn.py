@@ -6,6 +6,7 @@ ends, also by cancelling, is closed as failed.
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,7 +64,8 @@ class Turn:
     async def show(self, update: Update) -> None:
         """Send an update and keep it."""
         self.updates.append(update.model_dump(mode="json", by_alias=True, exclude_none=True))
-        await self.client.session_update(session_id=self.session, update=update)
+        with contextlib.suppress(ConnectionError):  # who has gone may load it later
+            await self.client.session_update(session_id=self.session, update=update)
 
     async def say(self, text: str) -> None:
         """A part of the answer."""
