@@ -16,7 +16,7 @@ from punie.mentioned import Mentioned
 from punie.prompt import COMPACT, SYSTEM_TUNED, Dialect, Message, parse, system_general
 from punie.sandbox import Outcome, Sandbox
 from punie.tool import Effect, Result
-from punie.wrap import Call, Context, middle_cut
+from punie.wrap import Call, Context, ProgramEnded, ProgramStarted, middle_cut
 
 Profile = Literal["tuned", "general"]
 GENERAL_STEPS = 6
@@ -169,11 +169,14 @@ class Agent:
                 continue
             self.progress("running the program")
             self.watcher.program(code)
+            await self.context.watcher(ProgramStarted(code))
             outcome = await self.sandbox.run(code, self.context, self.progress, self.watcher.output)
             step.stdout, step.error = outcome.stdout, outcome.error
             step.calls, step.results = outcome.calls, outcome.results
             told = shown(outcome)
             self.watcher.ended(told)
+            well = outcome.error is None and not outcome.unread
+            await self.context.watcher(ProgramEnded(told, well))
             answer.messages.append({"role": "assistant", "content": content, "code": code})
             answer.messages.append({"role": "tool", "content": middle_cut(told, most_shown)})
             self._settle(answer, outcome, told)

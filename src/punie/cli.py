@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from punie.agent import Agent
     from punie.settings import Settings
     from punie.terminal import Progress
-    from punie.wrap import Context
+    from punie.wrap import Approver, Context
 
 COMMANDS = {
+    "acp": "Serve editors: the Agent Client Protocol on standard input and output.",
     "ask": "Ask a question about a repository.",
     "call": "Run one tool and print its result.",
     "chat": "Hold a conversation about a repository.",
@@ -150,15 +151,19 @@ def settings_for(workspace: str | None, **flags: Any) -> tuple[Path, Settings]:
 
 @asynccontextmanager
 async def open_context(
-    root: Path, settings: Settings, progress: Progress | None = None
+    root: Path,
+    settings: Settings,
+    progress: Progress | None = None,
+    approver: Approver | None = None,
 ) -> AsyncIterator[Context]:
-    """A context whose effects are approved in the terminal, if there is one."""
+    """A context whose effects are approved by `approver`, else in the terminal if there is one."""
     from punie import assembly
     from punie.terminal import TerminalApprover
     from punie.wrap import Refuse
 
-    interactive = sys.stdin.isatty() and sys.stderr.isatty()
-    approver = TerminalApprover(progress) if interactive else Refuse()
+    if approver is None:
+        interactive = sys.stdin.isatty() and sys.stderr.isatty()
+        approver = TerminalApprover(progress) if interactive else Refuse()
     async with assembly.open_context(root, settings, approver) as context:
         yield context
 

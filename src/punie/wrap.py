@@ -35,13 +35,15 @@ class Request:
     """The path or command, on one line."""
     detail: str
     """The diff or the whole command; may be empty."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the call, as they were given."""
 
 
 class Approver(Protocol):
     """Decides about effects."""
 
     async def approve(self, request: Request) -> bool:
-        """Whether the effect may happen."""
+        """Whether the effect may happen; raises `ApprovalRefused` to say why not."""
         ...
 
 
@@ -65,6 +67,47 @@ class Allow:
         return True
 
 
+@dataclass(frozen=True)
+class ProgramStarted:
+    """A program is about to run."""
+
+    code: str
+
+
+@dataclass(frozen=True)
+class ProgramEnded:
+    """A program has run, or was stopped."""
+
+    told: str
+    """What the run tells: its output, or why it failed."""
+    ok: bool
+
+
+@dataclass(frozen=True)
+class CallStarted:
+    """A tool was called; its approval, if it needs one, comes next."""
+
+    tool: Tool
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CallEnded:
+    """A call has ended or was refused. A cancelled call ends without this."""
+
+    call: Call
+    result: Result
+
+
+Event = ProgramStarted | ProgramEnded | CallStarted | CallEnded
+Watcher = Callable[[Event], Awaitable[None]]
+"""Is told what a question does while it happens; what it raises ends the question."""
+
+
+async def unwatched(event: Event) -> None:
+    """Nobody looks on."""
+
+
 @dataclass
 class Context:
     """The collaborators that a tool gets as its first argument."""
@@ -79,6 +122,8 @@ class Context:
     """Called when the user has trusted the workspace by approving a test run."""
     approved: object = None
     """What the tool's preview made and the user approved, for the tool to carry out."""
+    watcher: Watcher = unwatched
+    """Told of programs and calls as they start and end."""
 
 
 @dataclass
@@ -105,21 +150,26 @@ async def call(tool: Tool, context: Context, arguments: dict[str, Any]) -> tuple
     Raises `ApprovalRefused` only. Arguments come from `Tool.bind` or `Tool.parse`.
     """
     start = time.perf_counter()
+    shown = {p.name: p.default for p in tool.parameters if not p.required} | arguments
+    shown = {name: value for name, value in shown.items() if value is not None}
+    await context.watcher(CallStarted(tool, arguments))
     try:
         context = replace(context, approved=await _approve(tool, context, arguments))
         result = await _limited(tool, context, tool.function(context, **arguments))
     except (ToolFailure, UsageError) as error:
         result = tool.result(success=False, parse_error=str(error))
-    except ApprovalRefused:
+    except ApprovalRefused as error:
+        result = tool.result(success=False, parse_error=str(error))
+        await context.watcher(CallEnded(Call(tool.name, shown, False, str(error), 0.0), result))
         raise
     except Exception as error:  # a defect of a tool must not take the question with it
         reason = f"{tool.name} failed: {type(error).__name__}: {error}"
         result = tool.result(success=False, parse_error=reason)
     cut(result, context.settings.output_kb * 1000, arguments.get("limit", DEFAULT_LIMIT))
     ms = round((time.perf_counter() - start) * 1000, 3)
-    shown = {p.name: p.default for p in tool.parameters if not p.required} | arguments
-    shown = {name: value for name, value in shown.items() if value is not None}
-    return result, Call(tool.name, shown, result.success, result.parse_error, ms)
+    done = Call(tool.name, shown, result.success, result.parse_error, ms)
+    await context.watcher(CallEnded(done, result))
+    return result, done
 
 
 async def _approve(tool: Tool, context: Context, arguments: dict[str, Any]) -> object:
@@ -134,7 +184,7 @@ async def _approve(tool: Tool, context: Context, arguments: dict[str, Any]) -> o
     if context.settings.yes or (tool.effect is Effect.TEST and context.trusted):
         return None
     preview = tool.preview(context, **arguments) if tool.preview else ""
-    request = Request(tool.name, tool.effect, f"{tool.name} {shown}", str(preview))
+    request = Request(tool.name, tool.effect, f"{tool.name} {shown}", str(preview), arguments)
     if not await context.approver.approve(request):
         way_out = "approve it in a terminal, or give --yes"
         raise ApprovalRefused(f"{tool.name}({shown}) was refused: {way_out}")

@@ -54,6 +54,8 @@ def _findings(root: Path, server: list[str] | None) -> Iterator[tuple[str, str, 
         yield _package(package, "pip install -e .")
     yield from _model()
     yield from _foreign()
+    name, text, _ = _package("agent-client-protocol", "")
+    yield name, f"{text} (only for editors: pip install -e '.[acp]')", ""
     for package in ("torch", "tokenizers"):
         name, text, _ = _package(package, "")
         yield name, f"{text} (only for training: pip install -e '.[train]')", ""

@@ -140,6 +140,7 @@ class Plan:
             self.old, old = _load(self.workspace, self.target)
             content = _with_ends_of(old.text, content)
         self.new = self._encoded(content, old)
+        self.before, self.after = old.text if old else None, content
         self.diff = unified_diff(self.shown, old.text if old else None, content)
 
     def __str__(self) -> str:

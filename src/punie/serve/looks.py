@@ -1,0 +1,122 @@
+"""How a call looks in an editor: title, kind, places and content, all from its declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from acp import schema
+
+from punie.errors import PunieError
+from punie.tool import Effect, Item, Result, Tool
+from punie.tools.files import Plan
+from punie.workspace import Workspace
+from punie.wrap import Context, middle_cut
+
+KINDS: dict[Effect, schema.ToolKind] = {
+    Effect.READ: "read",
+    Effect.TEST: "execute",
+    Effect.WRITE: "edit",
+    Effect.RUN: "execute",
+}
+MOST_TITLE = 200
+"""Characters of a title: a command may be a script."""
+MOST_TEXT = 16_000
+"""Bytes of a call's text that are shown."""
+MOST_PLACES = 50
+"""Places of a result that a client may follow."""
+TOLD_FIRST = ("path", "command", "symbol", "query", "pattern", "file_path", "commit")
+"""Parameters that say what a call is about; most clients show nothing but the title."""
+
+
+def title(tool: Tool, arguments: dict[str, Any]) -> str:
+    """`write_file src/a.py`, `run_command make test`: the tool and what it is about."""
+    about = [str(arguments[name]) for name in TOLD_FIRST if arguments.get(name) is not None]
+    lines = [str(arguments[n]) for n in ("line", "start_line", "end_line") if arguments.get(n)]
+    text = " ".join([tool.name, *about, *(["lines " + "–".join(lines)] if lines else [])])
+    text = " ".join(text.split())
+    return text if len(text) <= MOST_TITLE else text[: MOST_TITLE - 1] + "…"
+
+
+def subject(tool: Tool, arguments: dict[str, Any]) -> str:
+    """What an approval that is to last covers: a file, a command, or the workspace's tests."""
+    if tool.effect is Effect.TEST:
+        return "the workspace's tests"
+    return next((str(arguments[n]) for n in ("path", "command") if n in arguments), tool.name)
+
+
+def raw(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments as raw input, long texts cut."""
+    return {n: middle_cut(v, 2000) if isinstance(v, str) else v for n, v in arguments.items()}
+
+
+def text(shown: str) -> schema.ContentToolCallContent:
+    """Text as content of a call."""
+    block = schema.TextContentBlock(type="text", text=middle_cut(shown, MOST_TEXT))
+    return schema.ContentToolCallContent(type="content", content=block)
+
+
+def fenced(shown: str, language: str = "") -> schema.ContentToolCallContent:
+    """Code or output between fences that it cannot end, so that no client reads it as Markdown."""
+    fence = "```"
+    while fence in shown:
+        fence += "`"
+    cut = middle_cut(shown, MOST_TEXT)
+    return text(f"{fence}{language}\n{cut}\n{fence}")
+
+
+def planned(context: Context, tool: Tool, arguments: dict[str, Any]) -> Plan | None:
+    """The write that a call plans; None for other calls and for writes that cannot be done."""
+    if tool.effect is not Effect.WRITE or tool.preview is None:
+        return None
+    try:
+        plan = tool.preview(context, **arguments)
+    except PunieError:
+        return None
+    return plan if isinstance(plan, Plan) else None
+
+
+def difference(plan: Plan) -> schema.FileEditToolCallContent:
+    """The real old text and the new one."""
+    return schema.FileEditToolCallContent(
+        type="diff", path=str(plan.target), old_text=plan.before, new_text=plan.after
+    )
+
+
+def places(
+    workspace: Workspace, arguments: dict[str, Any], result: Result | None = None
+) -> list[schema.ToolCallLocation]:
+    """Files and lines that a call names and, once it has one, those of its result."""
+    found: dict[tuple[str, int | None], None] = {}
+    line = arguments.get("line") or arguments.get("start_line")
+    for name in ("path", "file_path"):
+        if isinstance(given := arguments.get(name), str) and given != ".":
+            _add(found, workspace, given, line)
+    for item in _items(result) if result else ():
+        file = getattr(item, "file", None) or getattr(item, "path", None)
+        if isinstance(file, str) and file:
+            _add(found, workspace, file, getattr(item, "line", None) or None)
+        if len(found) >= MOST_PLACES:
+            break
+    return [schema.ToolCallLocation(path=path, line=number) for path, number in found]
+
+
+def _items(item: Item) -> Iterator[Item]:
+    """The items in a result's lists."""
+    for name in type(item).model_fields:
+        value = getattr(item, name)
+        for each in value if isinstance(value, list) else ():
+            if isinstance(each, Item):
+                yield each
+
+
+def _add(
+    found: dict[tuple[str, int | None], None], workspace: Workspace, given: str, line: int | None
+) -> None:
+    try:
+        path = workspace.path(given.partition("::")[0])
+    except PunieError:
+        return
+    if Path(path).is_file():
+        found[str(path), line] = None

@@ -1,0 +1,235 @@
+"""One turn of a session as the client sees it: told of calls, asked for approval, shown the answer.
+
+A call stands as pending, in progress, completed or failed; whatever is still open when the turn
+ends, also by cancelling, is closed as failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from acp import interfaces, schema
+
+from punie.errors import ApprovalRefused
+from punie.serve import looks
+from punie.tool import Effect, Tool, load_tools
+from punie.wrap import (
+    CallEnded,
+    CallStarted,
+    Context,
+    Event,
+    ProgramEnded,
+    ProgramStarted,
+    Request,
+)
+
+Update = (
+    schema.UserMessageChunk
+    | schema.AgentMessageChunk
+    | schema.ToolCallStart
+    | schema.ToolCallProgress
+    | schema.CurrentModeUpdate
+    | schema.ConfigOptionUpdate
+)
+
+
+@dataclass
+class _Open:
+    """A call that has not ended."""
+
+    id: str
+    tool: Tool
+    arguments: dict[str, Any]
+
+
+@dataclass
+class Turn:
+    """One question on its way. `watch` and `approve` are what its context calls."""
+
+    session: str
+    client: interfaces.Client
+    context: Context
+    allowed: set[tuple[str, str]]
+    """(tool, subject) of what the user allowed for the session; shared with later turns."""
+    reads: bool = False
+    """Whether the client reads files for us, unsaved changes included."""
+    updates: list[dict[str, Any]] = field(default_factory=list)
+    """What was shown, as it was sent."""
+    _program: str = ""
+    _call: _Open | None = None
+
+    async def show(self, update: Update) -> None:
+        """Send an update and keep it."""
+        self.updates.append(update.model_dump(mode="json", by_alias=True, exclude_none=True))
+        with contextlib.suppress(ConnectionError):  # who has gone may load it later
+            await self.client.session_update(session_id=self.session, update=update)
+
+    async def say(self, text: str) -> None:
+        """A part of the answer."""
+        block = schema.TextContentBlock(type="text", text=text)
+        await self.show(
+            schema.AgentMessageChunk(session_update="agent_message_chunk", content=block)
+        )
+
+    async def watch(self, event: Event) -> None:
+        """Show what happens: the context's watcher."""
+        match event:
+            case ProgramStarted(code):
+                self._program = _new()
+                first = next((line for line in code.splitlines() if line.strip()), "program")
+                await self._start(
+                    self._program,
+                    first.strip()[: looks.MOST_TITLE],
+                    "execute",
+                    content=[looks.fenced(code, "python")],
+                    raw_input={"code": code},
+                )
+            case ProgramEnded(told, ok):
+                await self._close_call()
+                shown = self._program_content(told)
+                await self._update(self._program, status=_status(ok), content=shown)
+                self._program = ""
+            case CallStarted(tool, arguments):
+                await self._call_started(tool, arguments)
+            case CallEnded(call, result):
+                assert self._call is not None
+                done, self._call = self._call, None
+                workspace = self.context.workspace
+                options: dict[str, Any] = {}
+                if done.tool.effect is not Effect.WRITE:  # a write shows its diff
+                    options["content"] = [looks.fenced(str(result))]
+                elif not call.ok:
+                    options["content"] = [looks.text(f"{call.error}")]
+                if found := looks.places(workspace, done.arguments, result):
+                    options["locations"] = found
+                await self._update(done.id, status=_status(call.ok), **options)
+
+    async def approve(self, request: Request) -> bool:
+        """Ask the client. What was allowed for the session is not asked again.
+
+        Raises `ApprovalRefused`, whose text stands in the answer.
+        """
+        tool = load_tools()[request.tool]
+        pattern = (tool.name, looks.subject(tool, request.arguments))
+        await self._refuse_unsaved(tool, request)
+        if pattern in self.allowed:
+            return True
+        assert self._call is not None
+        plan = looks.planned(self.context, tool, request.arguments)
+        update = schema.ToolCallUpdate(
+            tool_call_id=self._call.id,
+            title=looks.title(tool, request.arguments),
+            kind=looks.KINDS[tool.effect],
+            status="pending",
+            content=[looks.difference(plan) if plan else looks.fenced(request.detail)],
+            locations=looks.places(self.context.workspace, request.arguments) or None,
+            raw_input=looks.raw(request.arguments),
+        )
+        response = await self.client.request_permission(
+            session_id=self.session, tool_call=update, options=_options(tool, pattern[1])
+        )
+        chosen = getattr(response.outcome, "option_id", "")
+        if chosen == "allow_always":
+            self.allowed.add(pattern)
+        if chosen not in ("allow_once", "allow_always"):
+            raise ApprovalRefused(f"{looks.title(tool, request.arguments)} was refused")
+        await self._update(self._call.id, status="in_progress")
+        return True
+
+    async def close(self) -> None:
+        """Close as failed whatever is still open."""
+        await self._close_call()
+        if self._program:
+            program, self._program = self._program, ""
+            await self._update(program, status="failed")
+
+    async def _call_started(self, tool: Tool, arguments: dict[str, Any]) -> None:
+        await self._close_call()
+        self._call = _Open(_new(), tool, arguments)
+        plan = looks.planned(self.context, tool, arguments)
+        found = looks.places(self.context.workspace, arguments)
+        if plan:
+            found = [schema.ToolCallLocation(path=str(plan.target))]
+        await self._start(
+            self._call.id,
+            looks.title(tool, arguments),
+            looks.KINDS[tool.effect],
+            content=[looks.difference(plan)] if plan else None,
+            locations=found or None,
+            raw_input=looks.raw(arguments),
+        )
+
+    async def _refuse_unsaved(self, tool: Tool, request: Request) -> None:
+        """A file with changes that only the editor has is not written: they would be lost.
+
+        Raises `ApprovalRefused`. A client that cannot read the file has nothing unsaved in it.
+        """
+        plan = looks.planned(self.context, tool, request.arguments) if self.reads else None
+        if plan is None or plan.before is None:
+            return
+        try:
+            read = await self.client.read_text_file(session_id=self.session, path=str(plan.target))
+        except Exception:  # whatever the client's reason, the file on disk is what there is
+            return
+        if _same(read.content) != _same(plan.before):
+            raise ApprovalRefused(
+                f"{plan.shown!r} has unsaved changes in the editor: save it, then ask again"
+            )
+
+    async def _close_call(self) -> None:
+        if self._call:
+            call, self._call = self._call, None
+            await self._update(call.id, status="failed")
+
+    def _program_content(self, told: str) -> list[Any]:
+        code = next(
+            (u["rawInput"]["code"] for u in self.updates if u.get("toolCallId") == self._program),
+            "",
+        )
+        return [looks.fenced(code, "python"), looks.fenced(told)]
+
+    async def _start(self, name: str, title: str, kind: schema.ToolKind, **options: Any) -> None:
+        await self.show(
+            schema.ToolCallStart(
+                session_update="tool_call",
+                tool_call_id=name,
+                title=title,
+                kind=kind,
+                status="pending" if kind == "edit" else "in_progress",
+                **options,
+            )
+        )
+
+    async def _update(self, name: str, **options: Any) -> None:
+        await self.show(
+            schema.ToolCallProgress(session_update="tool_call_update", tool_call_id=name, **options)
+        )
+
+
+def _options(tool: Tool, subject: str) -> list[schema.PermissionOption]:
+    short = subject if len(subject) <= 60 else subject[:59] + "…"
+    return [
+        schema.PermissionOption(option_id="allow_once", kind="allow_once", name="Allow once"),
+        schema.PermissionOption(
+            option_id="allow_always",
+            kind="allow_always",
+            name=f"Allow {tool.effect} of {short} in this session",
+        ),
+        schema.PermissionOption(option_id="reject", kind="reject_once", name="Reject"),
+    ]
+
+
+def _same(text: str) -> str:
+    """Text for comparison: clients may give line ends as they like."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
+
+
+def _status(ok: bool) -> schema.ToolCallStatus:
+    return "completed" if ok else "failed"
+
+
+def _new() -> str:
+    return f"call-{uuid.uuid4().hex[:12]}"

@@ -1,0 +1,388 @@
+"""The Agent Client Protocol, driven by the client of its own package over a pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("acp", reason="needs the extra `acp`")
+
+import acp
+from acp import schema
+
+from punie import cli
+from punie.models.spec import Model, open_model
+from punie.serve.acp import Server, attend, question
+from punie.serve.sessions import Sessions
+from punie.settings import Settings
+from punie.terminal import Progress
+
+Updates = list[dict[str, Any]]
+
+
+class Editor:
+    """A client that keeps what it is shown and answers permissions as it was told to."""
+
+    def __init__(self, answers: list[str], unsaved: dict[str, str]) -> None:
+        self.answers, self.unsaved = answers, unsaved
+        self.shown: dict[str, Updates] = {}
+        self.asked: list[schema.ToolCallUpdate] = []
+        self.options: list[schema.PermissionOption] = []
+        self.seen = asyncio.Event()
+        """Set at every update."""
+
+    def on_connect(self, conn: acp.Agent) -> None: ...
+
+    async def session_update(self, session_id: str, update: Any, **rest: Any) -> None:
+        told = update.model_dump(mode="json", by_alias=True, exclude_none=True)
+        self.shown.setdefault(session_id, []).append(told)
+        self.seen.set()
+
+    async def request_permission(
+        self, options: list[Any], session_id: str, tool_call: Any, **rest: Any
+    ) -> schema.RequestPermissionResponse:
+        self.asked.append(tool_call)
+        self.options = options
+        chosen = self.answers.pop(0)
+        return schema.RequestPermissionResponse(
+            outcome=schema.AllowedOutcome(outcome="selected", option_id=chosen)
+        )
+
+    async def read_text_file(self, path: str, **rest: Any) -> schema.ReadTextFileResponse:
+        text = self.unsaved.get(Path(path).name, Path(path).read_text("utf-8"))
+        return schema.ReadTextFileResponse(content=text)
+
+
+class Desk:
+    """An editor, the connection to a server, and the end of the pipe for raw lines."""
+
+    def __init__(self, editor: Editor, agent: Any, writer: asyncio.StreamWriter) -> None:
+        self.editor, self.agent, self.writer = editor, agent, writer
+
+    async def open(self, root: Path) -> str:
+        return str((await self.agent.new_session(cwd=str(root), mcp_servers=[])).session_id)
+
+    async def ask(self, session: str, text: str) -> str:
+        done = await self.agent.prompt(session_id=session, prompt=[acp.text_block(text)])
+        return str(done.stop_reason)
+
+    def said(self, session: str) -> list[str]:
+        return [
+            update["content"]["text"]
+            for update in self.editor.shown.get(session, [])
+            if update["sessionUpdate"] == "agent_message_chunk"
+        ]
+
+    def calls(self, session: str) -> dict[str, str]:
+        """Title and last status of every call."""
+        found: dict[str, tuple[str, str]] = {}
+        for update in self.editor.shown.get(session, []):
+            if update["sessionUpdate"] == "tool_call":
+                found[update["toolCallId"]] = (update["title"], update["status"])
+            elif update["sessionUpdate"] == "tool_call_update" and "status" in update:
+                title, _ = found[update["toolCallId"]]
+                found[update["toolCallId"]] = (title, update["status"])
+        return dict(found.values())
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PUNIE_DATA", str(tmp_path / "data"))
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "notes.txt").write_text("old\n", "utf-8")
+    return tmp_path / "work"
+
+
+async def streams(source: int, sink: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Both ends of a client over two file descriptors."""
+    loop = asyncio.get_running_loop()
+    reader, unused = asyncio.StreamReader(limit=2**26), asyncio.StreamReader()
+    await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(source, "rb")
+    )
+    transport, protocol = await loop.connect_write_pipe(
+        lambda: asyncio.StreamReaderProtocol(unused), os.fdopen(sink, "wb")
+    )
+    return reader, asyncio.StreamWriter(transport, protocol, None, loop)
+
+
+@asynccontextmanager
+async def desk(
+    root: Path,
+    replies: list[str],
+    *,
+    answers: tuple[str, ...] = (),
+    unsaved: dict[str, str] | None = None,
+    mode: str = "ask",
+) -> AsyncIterator[Desk]:
+    """A server with a scripted model, and a client that has said hello."""
+    script = root.parent / "replies.json"
+    script.write_text(json.dumps([f"<jupyter_code>{code}" for code in replies]), "utf-8")
+
+    async def load_model(settings: Settings) -> Model:
+        return await open_model(settings, Progress())
+
+    server = Server(
+        lambda root: Settings(),
+        lambda root, settings, approver: cli.open_context(root, settings, None, approver),
+        load_model,
+        [f"scripted:{script}", "default"],
+        mode,
+        Sessions(root.parent / "sessions.sqlite"),
+    )
+    (inward, to_server), (from_server, outward) = os.pipe(), os.pipe()
+    running = asyncio.create_task(attend(server, inward, outward))
+    reader, writer = await streams(from_server, to_server)
+    editor: Any = Editor(list(answers), unsaved or {})
+    agent = acp.connect_to_agent(editor, writer, reader, use_unstable_protocol=True)
+    files = schema.FileSystemCapabilities(read_text_file=unsaved is not None)
+    capabilities = schema.ClientCapabilities(fs=files)
+    hello = await agent.initialize(protocol_version=1, client_capabilities=capabilities)
+    assert hello.protocol_version == 1
+    try:
+        yield Desk(editor, agent, writer)
+    finally:
+        writer.close()  # the editor goes
+        await asyncio.wait_for(running, 60)
+        await agent.close()
+
+
+def test_a_program_and_its_calls_are_shown_as_they_happen(root: Path) -> None:
+    async def case() -> None:
+        async with desk(root, ["print(read_file('notes.txt', 1, 1))"]) as found:
+            session = await found.open(root)
+            assert await found.ask(session, "what is in the notes?") == "end_turn"
+            assert found.said(session) == ["old"]
+            starts = [u for u in found.editor.shown[session] if u["sessionUpdate"] == "tool_call"]
+            assert [(u["title"], u["kind"]) for u in starts] == [
+                ("print(read_file('notes.txt', 1, 1))", "execute"),
+                ("read_file notes.txt lines 1–1", "read"),
+            ]
+            assert starts[1]["locations"] == [{"path": str(root / "notes.txt"), "line": 1}]
+            assert set(found.calls(session).values()) == {"completed"}
+            last = found.editor.shown[session][-2]
+            assert last["toolCallId"] == starts[0]["toolCallId"]
+            assert "\nold\n" in last["content"][1]["content"]["text"]
+
+    asyncio.run(case())
+
+
+TWICE = ["write_file('notes.txt', 'new\\n')", "write_file('notes.txt', 'newer\\n')"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "text", "asked"),
+    [
+        (("allow_once", "allow_once"), "newer\n", 2),
+        (("allow_always",), "newer\n", 1),
+        (("reject", "allow_once"), "newer\n", 2),
+        (("allow_once", "reject"), "new\n", 2),
+    ],
+    ids=["once", "always", "rejected first", "rejected second"],
+)
+def test_a_write_needs_permission(
+    root: Path, answers: tuple[str, ...], text: str, asked: int
+) -> None:
+    async def case() -> None:
+        async with desk(root, TWICE, answers=answers) as found:
+            session = await found.open(root)
+            for turn in ("first", "second"):
+                assert await found.ask(session, turn) == "end_turn"
+            assert len(found.editor.asked) == asked
+            first = found.editor.asked[0]
+            assert first.title == "write_file notes.txt"
+            assert first.content is not None
+            shown = first.content[0].model_dump(exclude_none=True)
+            assert (shown["old_text"], shown["new_text"]) == ("old\n", "new\n")
+            kinds = [option.kind for option in found.editor.options]
+            assert kinds == ["allow_once", "allow_always", "reject_once"]
+
+    asyncio.run(case())
+    assert (root / "notes.txt").read_text("utf-8") == text
+
+
+def test_what_is_allowed_for_one_file_is_not_allowed_for_another(root: Path) -> None:
+    async def case() -> None:
+        replies = ["write_file('a.txt', 'a\\n')\nwrite_file('b.txt', 'b\\n')"]
+        async with desk(root, replies, answers=("allow_always", "reject")) as found:
+            session = await found.open(root)
+            await found.ask(session, "write two files")
+            assert found.calls(session)["write_file a.txt"] == "completed"
+            assert found.calls(session)["write_file b.txt"] == "failed"
+            assert "was refused" in found.said(session)[0]
+
+    asyncio.run(case())
+    assert sorted(p.name for p in root.iterdir()) == ["a.txt", "notes.txt"]
+
+
+def test_modes_decide_without_asking(root: Path) -> None:
+    async def case() -> None:
+        async with desk(root, TWICE) as found:
+            session = await found.open(root)
+            await found.agent.set_session_mode(session_id=session, mode_id="read-only")
+            await found.ask(session, "first")
+            assert (root / "notes.txt").read_text("utf-8") == "old\n"
+            options = await found.agent.set_config_option(
+                session_id=session, config_id="mode", value="yes"
+            )
+            assert options.config_options[0].current_value == "yes"
+            await found.ask(session, "second")
+            assert found.editor.asked == []
+            for config, value in (("mode", "root"), ("model", "none.gguf"), ("colour", "red")):
+                with pytest.raises(acp.RequestError):
+                    await found.agent.set_config_option(
+                        session_id=session, config_id=config, value=value
+                    )
+            options = await found.agent.set_config_option(
+                session_id=session, config_id="model", value="default"
+            )
+            assert options.config_options[1].current_value == "default"
+
+    asyncio.run(case())
+    assert (root / "notes.txt").read_text("utf-8") == "newer\n"
+
+
+def test_unsaved_changes_are_not_written_over(root: Path) -> None:
+    async def case() -> None:
+        unsaved = {"notes.txt": "half a thought"}
+        async with desk(root, TWICE[:1], answers=("allow_once",), unsaved=unsaved) as found:
+            session = await found.open(root)
+            await found.ask(session, "write")
+            assert "unsaved changes" in found.said(session)[0]
+            assert found.editor.asked == []
+
+    asyncio.run(case())
+    assert (root / "notes.txt").read_text("utf-8") == "old\n"
+
+
+HANGING = """
+import os, pathlib, time
+def test_hangs():
+    pathlib.Path(os.environ["PUNIE_DATA"], "pid").write_text(str(os.getpid()))
+    time.sleep(600)
+"""
+
+
+def runs(number: int) -> bool:
+    """Whether a process runs; one that has ended may still wait to be collected."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_cancelling_ends_a_hanging_test_run(root: Path) -> None:
+    (root / "test_hanging.py").write_text(HANGING, "utf-8")
+    (root.parent / "data").mkdir()
+    told = root.parent / "data" / "pid"
+
+    async def case() -> None:
+        replies = ["print(pytest_run())", "print(read_file('notes.txt'))"]
+        async with desk(root, replies, mode="yes") as found:
+            session = await found.open(root)
+            asking = asyncio.create_task(found.ask(session, "do the tests pass?"))
+            while not (told.exists() and told.read_text()):
+                await asyncio.sleep(0.05)
+                assert not asking.done()
+            await found.agent.cancel(session_id=session)
+            assert await asking == "cancelled"
+            assert set(found.calls(session).values()) == {"failed"}
+            assert not runs(int(told.read_text()))
+            assert await found.ask(session, "and the notes?") == "end_turn"
+            assert found.said(session) == ["old"]
+
+    asyncio.run(case())
+
+
+def test_two_sessions_at_once(root: Path) -> None:
+    async def case() -> None:
+        async with desk(root, ["print(read_file('notes.txt'))"] * 2) as found:
+            one, two = await found.open(root), await found.open(root)
+            await asyncio.gather(found.ask(one, "notes?"), found.ask(two, "notes?"))
+            assert (found.said(one), found.said(two)) == (["old"], ["old"])
+            await found.agent.close_session(session_id=one)
+            with pytest.raises(acp.RequestError):
+                await found.ask(one, "still there?")
+
+    asyncio.run(case())
+
+
+def test_a_session_is_loaded_as_it_was_shown(root: Path) -> None:
+    async def first() -> tuple[str, Updates]:
+        async with desk(root, ["print(read_file('notes.txt'))"]) as found:
+            session = await found.open(root)
+            await found.ask(session, "what is in the notes?")
+            return session, found.editor.shown[session]
+
+    async def second(session: str, shown: Updates) -> None:
+        async with desk(root, ["print(1)"]) as found:
+            listed = await found.agent.list_sessions(cwd=str(root))
+            assert [(s.session_id, s.title) for s in listed.sessions] == [
+                (session, "what is in the notes?")
+            ]
+            await found.agent.load_session(session_id=session, cwd=str(root), mcp_servers=[])
+            replayed = found.editor.shown[session]
+            assert replayed[0]["content"]["text"] == "what is in the notes?"
+            assert replayed[1:] == shown
+            await found.ask(session, "and?")
+            await found.agent.close_session(session_id=session)
+            await found.agent.resume_session(session_id=session, cwd=str(root), mcp_servers=[])
+            with pytest.raises(acp.RequestError):
+                await found.agent.load_session(session_id="x", cwd=str(root), mcp_servers=[])
+
+    asyncio.run(second(*asyncio.run(first())))
+    kept = Sessions(root.parent / "sessions.sqlite").listed(None, 0, 9)
+    users = [m["content"] for m in kept[0].messages if m["role"] == "user"]
+    assert users == ["what is in the notes?", "and?"]
+
+
+def test_long_and_broken_messages(root: Path) -> None:
+    async def case() -> None:
+        async with desk(root, ["print(1)"]) as found:
+            found.writer.write(b'{"jsonrpc": broken\n[1, 2]\n\n"text"\n')
+            session = await found.open(root)
+            assert await found.ask(session, "a" * 2 * 2**20) == "end_turn"
+            assert found.said(session) == ["1"]
+            with pytest.raises(acp.RequestError):
+                await found.ask(session, " ")
+            with pytest.raises(acp.RequestError):
+                await found.open(root / "nowhere")
+
+    asyncio.run(case())
+
+
+def test_a_mentioned_file_stands_as_its_path(root: Path) -> None:
+    link = acp.resource_link_block("a b.py", (root / "a b.py").as_uri())
+    assert question([acp.text_block("what is in "), link], root) == "what is in a b.py"
+    with pytest.raises(acp.RequestError):
+        question([acp.image_block("", "image/png")], root)
+
+
+def test_the_command_speaks_only_protocol_and_ends_with_its_input(root: Path) -> None:
+    lines = [
+        '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":1}}',
+        "broken",
+        "[1]",
+        '{"jsonrpc":"2.0","id":2,"method":"session/frob","params":{}}',
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "punie", "acp", "--model", "scripted:none"],
+        input="\n".join(lines).encode(),
+        capture_output=True,
+        check=True,
+        cwd=root,
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    codes = {answer["id"]: answer.get("error", {}).get("code") for answer in answers}
+    assert codes[1] is None
+    assert codes[2] == -32601
+    assert {a["error"]["code"] for a in answers if a["id"] is None} == {-32700, -32600}
