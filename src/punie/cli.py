@@ -30,6 +30,7 @@ COMMANDS = {
     "exec": "Run a program in the sandbox.",
     "fuse": "Fuse an adapter into the base model: a GGUF file.",
     "generate": "Generate training data by executing every example.",
+    "mcp": "Serve the tools to other agents (Model Context Protocol).",
     "tools": "List the tools.",
     "train": "Train an adapter.",
     "undo": "Restore the last file that Punie wrote.",

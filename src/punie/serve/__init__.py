@@ -1,0 +1,1 @@
+"""Servers: Punie's tools for other programs (MCP)."""
