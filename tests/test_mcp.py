@@ -22,6 +22,10 @@ from mcp import Client, MCPError, StdioServerParameters, types
 from mcp.client.streamable_http import streamable_http_client
 
 import repos
+from punie import cli
+from punie.sandbox import Sandbox
+from punie.serve.mcp import ToolServer
+from punie.serve.places import Places
 from punie.tool import load_tools
 
 ERAS = pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
@@ -59,13 +63,37 @@ Connect = Callable[..., Any]
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PUNIE_DATA", str(tmp_path / "data"))
     return repos.repository(tmp_path / "repo", FILES)
 
 
 @pytest.fixture
-def connect(root: Path, tmp_path: Path) -> Connect:
-    """A client of a server of its own: `connect(*options, mode=…, elicitation_callback=…)`."""
+def connect(root: Path) -> Connect:
+    """A client of a server in this process: `connect(*options, mode=…, …)`."""
+
+    @contextlib.asynccontextmanager
+    async def client(*options: str, **client_options: Any) -> AsyncIterator[Client]:
+        flags = {"yes": "--yes" in options, "read_only": "--read-only" in options}
+        tools = load_tools().values()
+        places = Places(
+            [] if "--roots" in options else [root],
+            lambda place: cli.open_context(*cli.settings_for(str(place), **flags)),
+            lambda context: Sandbox(tools, context.settings),
+        )
+        server = ToolServer(tools, places, read_only=flags["read_only"])
+        try:
+            async with Client(server.server, **client_options) as connected:
+                yield connected
+        finally:
+            await server.close()
+
+    return client
+
+
+@pytest.fixture
+def spawn(root: Path, tmp_path: Path) -> Connect:
+    """As `connect`, with `punie mcp` as a child: `spawn(*options, mode=…, …)`."""
 
     def client(*options: str, **client_options: Any) -> Client:
         return Client(parameters(root, tmp_path, *options), **client_options)
@@ -128,9 +156,9 @@ def processes(word: str) -> list[str]:
     return found
 
 
-def test_every_tool_is_offered_as_it_is_declared_and_answers(connect: Connect) -> None:
+def test_every_tool_is_offered_as_it_is_declared_and_answers(spawn: Connect) -> None:
     async def run() -> None:
-        async with connect("--yes", mode="legacy") as client:
+        async with spawn("--yes", mode="legacy") as client:
             offered = {t.name: t for t in (await client.list_tools()).tools}
             declared = load_tools()
             assert set(offered) == {*declared, "execute_code"}
@@ -318,11 +346,11 @@ def test_read_only_refuses_also_a_client_that_would_allow(connect: Connect, root
 
 
 @ERAS
-def test_a_cancelled_call_ends_its_children(connect: Connect, mode: str) -> None:
+def test_a_cancelled_call_ends_its_children(spawn: Connect, mode: str) -> None:
     word = f"sleep 31{os.getpid()}"
 
     async def run() -> None:
-        async with connect("--yes", mode=mode) as client:
+        async with spawn("--yes", mode=mode) as client:
             call = asyncio.ensure_future(client.call_tool("run_command", {"command": word}))
             assert await until(lambda: processes(word) != [])
             call.cancel()
@@ -332,14 +360,14 @@ def test_a_cancelled_call_ends_its_children(connect: Connect, mode: str) -> None
     asyncio.run(run())
 
 
-def test_progress_is_told(connect: Connect) -> None:
+def test_progress_is_told(spawn: Connect) -> None:
     told: list[tuple[float, str | None]] = []
 
     async def progress(done: float, total: float | None, message: str | None) -> None:
         told.append((done, message))
 
     async def run() -> None:
-        async with connect("--yes", mode="legacy") as client:
+        async with spawn("--yes", mode="legacy") as client:
             code = "run_command('sleep 2.5')\nprint(1)"
             await client.call_tool("execute_code", {"code": code}, progress_callback=progress)
 

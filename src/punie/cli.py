@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from punie.wrap import Context
 
 COMMANDS = {
+    "approvals": "Show what happens without asking, and take it back.",
     "ask": "Ask a question about a repository.",
     "call": "Run one tool and print its result.",
     "demo": "Make a small repository and ask it questions.",
