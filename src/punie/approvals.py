@@ -32,7 +32,7 @@ class Rule(BaseModel):
     effect: Literal["test", "write", "run", ""] = ""
     tool: str = ""
     path: str = ""
-    """Pattern of the path, relative to the workspace and with links followed; `*` also meets `/`."""
+    """Pattern of the path in the workspace, with links followed; `*` also meets `/`."""
     command: str = ""
     """Pattern of the whole command line."""
 
