@@ -20,7 +20,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 HEAVY = {"torch", "transformers", "peft", "mcp", "acp", "llama_cpp", "numpy", "pydantic_ai"}
 
 LAYERS = (
-    ("errors",),
+    ("errors", "approvals"),
     ("settings",),
     ("text", "diff", "strays", "redact"),
     ("lines",),

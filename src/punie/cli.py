@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "acp": "Serve editors: the Agent Client Protocol on standard input and output.",
+    "approvals": "Show what happens without asking, and take it back.",
     "ask": "Ask a question about a repository.",
     "call": "Run one tool and print its result.",
     "chat": "Hold a conversation about a repository.",
@@ -33,6 +34,7 @@ COMMANDS = {
     "fuse": "Fuse an adapter into the base model: a GGUF file.",
     "generate": "Generate training data by executing every example.",
     "monitor": "Watch the model in use; status 1 when an alarm is on.",
+    "mcp": "Serve the tools to other agents (Model Context Protocol).",
     "tools": "List the tools.",
     "traces": "List, show, export or delete stored answers.",
     "train": "Train an adapter.",

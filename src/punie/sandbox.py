@@ -68,6 +68,7 @@ class Sandbox:
         """What a tool's name stands for where it is not called: `f = git_status`."""
         self._stack = AsyncExitStack()
         self._pool: monty.AsyncMonty | None = None
+        self._starting = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         """Start the pool lazily: nothing happens here."""
@@ -99,9 +100,10 @@ class Sandbox:
 
         `output` gets what it prints as it comes, in whole lines: together the outcome's `stdout`.
         """
-        if self._pool is None:
-            pool = monty.AsyncMonty(min_processes=1, max_processes=2)
-            self._pool = await self._stack.enter_async_context(pool)
+        async with self._starting:  # two programs may come at once
+            if self._pool is None:
+                pool = monty.AsyncMonty(min_processes=1, max_processes=2)
+                self._pool = await self._stack.enter_async_context(pool)
         instrumented = instrument(code, self.fields)
         run = _Run(self, context, code, instrumented, progress, output)
         limits = monty.ResourceLimits(

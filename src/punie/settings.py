@@ -17,10 +17,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from punie.approvals import Policy
 from punie.errors import UsageError
 
 OWNER_ONLY = frozenset(
-    {"model", "read_only", "yes", "trust", "language_server", "python", "traces"}
+    {"model", "read_only", "yes", "trust", "approve", "language_server", "python", "traces"}
 )
 """Settings that a repository's own files cannot make: they would let a cloned repository
 run code, send questions elsewhere or approve its own effects."""
@@ -57,6 +58,8 @@ class Settings(BaseSettings):
     """Approve every effect without asking, and trust the workspace's tests."""
     trust: bool = False
     """Trust the workspace: `test` tools run its code without asking."""
+    approve: Policy = Policy()
+    """Rules for effects that are allowed or refused without asking (`allow`, `refuse`)."""
     language_server: str = ""
     """Command of the language server (standard input and output); empty = `ty server`."""
     python: str = ""

@@ -28,9 +28,21 @@ def is_trusted(root: Path) -> bool:
 
 def trust(root: Path) -> None:
     """Remember that the user trusts this workspace."""
-    roots = sorted({*trusted(), str(root)})
+    _write({*trusted(), str(root)})
+
+
+def revoke(root: str) -> bool:
+    """Forget that the user trusts this workspace; False when it was not trusted."""
+    roots = set(trusted())
+    if root not in roots:
+        return False
+    _write(roots - {root})
+    return True
+
+
+def _write(roots: set[str]) -> None:
     file = _file()
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = file.with_suffix(".new")
-    temporary.write_text(json.dumps(roots, indent=1), "utf-8")
+    temporary.write_text(json.dumps(sorted(roots), indent=1), "utf-8")
     temporary.replace(file)

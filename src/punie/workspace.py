@@ -336,8 +336,8 @@ class _Sink:
             self.data += chunk[:room]
 
 
-SECRET = "PUNIE_API_KEY"
-"""Variable that holds the key of a model server."""
+SECRETS = frozenset({"PUNIE_API_KEY", "PUNIE_MCP_TOKEN"})
+"""Variables that hold the key of a model server and the token of our own."""
 QUIET = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_PAGER": "cat",
@@ -352,9 +352,9 @@ QUIET = {
 def child_environment() -> dict[str, str]:
     """Environment of children: ours, made quiet, plain and without traces in the workspace.
 
-    Punie's own secret is not in it, nor the mark of a run that punie itself is part of.
+    Punie's own secrets are not in it, nor the mark of a run that punie itself is part of.
     """
-    ours = {name: value for name, value in os.environ.items() if name not in (SECRET, MARK)}
+    ours = {name: value for name, value in os.environ.items() if name not in {*SECRETS, MARK}}
     return ours | QUIET | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 

@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from punie.approvals import Rule
 from punie.errors import ApprovalRefused, ToolFailure, UsageError
 from punie.settings import Settings
 from punie.tool import DEFAULT_LIMIT, Effect, Item, Result, Tool, short
@@ -181,7 +182,10 @@ async def _approve(tool: Tool, context: Context, arguments: dict[str, Any]) -> o
         raise ApprovalRefused(
             f"{tool.name}({shown}) was refused: --read-only allows no {tool.effect}"
         )
-    if context.settings.yes or (tool.effect is Effect.TEST and context.trusted):
+    decided = _decided(tool, context, arguments)
+    if decided and decided[0] == "refuse":
+        raise ApprovalRefused(f"{tool.name}({shown}) was refused by your rule: {decided[1]}")
+    if decided or context.settings.yes or (tool.effect is Effect.TEST and context.trusted):
         return None
     preview = tool.preview(context, **arguments) if tool.preview else ""
     request = Request(tool.name, tool.effect, f"{tool.name} {shown}", str(preview), arguments)
@@ -192,6 +196,16 @@ async def _approve(tool: Tool, context: Context, arguments: dict[str, Any]) -> o
         context.trusted = True
         context.on_trust()
     return preview
+
+
+def _decided(
+    tool: Tool, context: Context, arguments: dict[str, Any]
+) -> tuple[Literal["allow", "refuse"], Rule] | None:
+    """What the owner's rules say of a call. A path is the place that it leads to."""
+    path, command = arguments.get("path"), arguments.get("command")
+    if path is not None:
+        path = context.workspace.relative(context.workspace.path(path).resolve())
+    return context.settings.approve.decide(tool.effect.value, tool.name, path, command)
 
 
 async def _limited(tool: Tool, context: Context, running: Awaitable[Result]) -> Result:
