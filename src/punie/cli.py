@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "ask": "Ask a question about a repository.",
+    "audit": "Check training data before it is trained on.",
     "call": "Run one tool and print its result.",
     "demo": "Make a small repository and ask it questions.",
     "doctor": "Say what is installed, what is missing and how to get it.",
     "exec": "Run a program in the sandbox.",
     "fuse": "Fuse an adapter into the base model: a GGUF file.",
     "generate": "Generate training data by executing every example.",
+    "overlap": "Write how near the suites lie to the training phrasings.",
+    "preview": "Show a row of training data as the trainer sees it.",
     "tools": "List the tools.",
     "train": "Train an adapter.",
     "undo": "Restore the last file that Punie wrote.",
