@@ -8,12 +8,11 @@ from collections import defaultdict
 from punie.engine.copying import literals
 from punie.factory.audit.data import Example, plain
 from punie.factory.audit.findings import Finding, gathered
-from punie.factory.audit.nearness import Nearest, grams, without_values
+from punie.factory.audit.nearness import Nearest, without_values
 from punie.factory.audit.subject import CLOSED, CODE_LIKE, Subject
-from punie.factory.suite import Case
 
-SHORT = 12
-"""Letter triples below which a phrasing is too short to be anyone's own."""
+SHORT = 3
+"""Words, without names and paths, that two hands may well type alike."""
 
 
 def between_splits(subject: Subject) -> list[Finding]:
@@ -64,26 +63,23 @@ def questions(subject: Subject) -> list[Finding]:
     nearest = Nearest(phrasings)
     same: list[tuple[str, str]] = []
     near: list[tuple[str, str]] = []
+    short: list[tuple[str, str]] = []
     for suite in subject.suites:
         for case in suite.cases:
             place = f"suite {suite.name}" + ("" if suite.name in CLOSED else f", {case.id}")
             same += [(e.id, place) for e in asked.get(plain(case.query), ())]
-            for number in _nearer(nearest, case, subject.norms.near_suite):
-                shown = "" if suite.name in CLOSED else f": {phrasings[number]!r}"
-                near += [(e.id, place + shown) for e in worded[phrasings[number]]]
+            bare = without_values(case.query, case.references)
+            found = short if len(bare.split()) <= SHORT else near
+            for number in (nearest.all(bare) >= subject.norms.near_suite).nonzero()[0]:
+                phrasing = phrasings[int(number)]
+                shown = "" if suite.name in CLOSED else f": {phrasing!r}"
+                found += [(e.id, place + shown) for e in worded[phrasing]]
+    few = f"examples are worded as a suite's question of {SHORT} words or less"
     return [
         *gathered("question of a suite", same, "examples ask a question of a suite"),
         *gathered("phrasing of a suite", near, "examples are worded as a question of a suite"),
+        *gathered("short phrasing of a suite", short, few, "remark"),
     ]
-
-
-def _nearer(nearest: Nearest, case: Case, least: float) -> list[int]:
-    """Phrasings that are as near to a case's question as must not be."""
-    bare = without_values(case.query, case.references)
-    if len(grams(bare)) < SHORT:
-        return []
-    found = nearest.all(bare)
-    return [int(n) for n in (found >= least).nonzero()[0]]
 
 
 def values(subject: Subject) -> list[Finding]:

@@ -18,6 +18,8 @@ SUITES = ("development", "test", "forty")
 SHOWN = frozenset({"development"})
 """Suites whose questions may be shown."""
 PAIRS = 30
+SHORT = 3
+"""Words that two hands may well type alike."""
 PAGE = FOLDER / "overlap.md"
 
 HEAD = """\
@@ -51,12 +53,17 @@ def page() -> str:
 def _suite(suite: Suite, nearest: Nearest, known: Sequence[tuple[str, str]]) -> str:
     """One suite: its distribution and, where they may be shown, the nearest pairs."""
     pairs = []
+    same = short = 0
     for case in suite.cases:
-        value, place = nearest.one(without_values(case.query, case.references))
+        bare = without_values(case.query, case.references)
+        value, place = nearest.one(bare)
         pairs.append((value, case, known[place]))
+        same += value == 1.0
+        short += value == 1.0 and len(bare.split()) <= SHORT
     values = [value for value, _, _ in pairs]
-    picture = f"{quantiles(values, 2)}\n\n{histogram(values, 0.05, 2)}"
-    parts = [f"## {suite.name}: {len(values)} questions", f"```text\n{picture}\n```"]
+    picture = f"{quantiles(values, 2)}\n\n{histogram(values, 0.05, 2, top=1.0)}"
+    alike = f"Worded just as a phrasing: {same}, of which {short} have at most {SHORT} words left."
+    parts = [f"## {suite.name}: {len(values)} questions", alike, f"```text\n{picture}\n```"]
     if suite.name in SHOWN:
         pairs.sort(key=lambda pair: (-pair[0], pair[1].id))
         rows = [

@@ -28,15 +28,19 @@ def ranked(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items(), key=lambda item: (-item[1], item[0])))
 
 
-def histogram(values: Sequence[float], step: float, digits: int = 0) -> str:
-    """Counts of values in bins of `step`, from the first bin that is not empty to the last."""
+def histogram(
+    values: Sequence[float], step: float, digits: int = 0, top: float | None = None
+) -> str:
+    """Counts of values in bins of `step`, from the first bin that is not empty to the last. What
+    is `top`, the greatest value that can be, has a bin of its own."""
     if not values:
         return "(none)"
-    bins = Counter(int(value / step + 1e-9) for value in values)
-    labels = {
-        f"{number * step:.{digits}f} to {(number + 1) * step:.{digits}f}": bins[number]
-        for number in range(min(bins), max(bins) + 1)
-    }
+    below = [value for value in values if top is None or value < top]
+    bins = Counter(int(value / step + 1e-9) for value in below)
+    numbers = range(min(bins), max(bins) + 1) if bins else range(0)
+    labels = {f"{n * step:.{digits}f} to {(n + 1) * step:.{digits}f}": bins[n] for n in numbers}
+    if top is not None:
+        labels[f"{top:.{digits}f}"] = len(values) - len(below)
     return bars(labels, len(values))
 
 

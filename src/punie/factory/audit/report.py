@@ -104,6 +104,6 @@ def _distributions(subject: Subject) -> list[str]:
     for name, texts in sets:
         found = [nearest.one(text)[0] for text in texts]
         if found:
-            picture = f"{quantiles(found, 2)}\n\n{histogram(found, 0.05, 2)}"
+            picture = f"{quantiles(found, 2)}\n\n{histogram(found, 0.05, 2, top=1.0)}"
             parts.append(_section(f"Nearest trained phrasing: {name}", picture))
     return parts

@@ -77,11 +77,18 @@ def another(
             drawn = Slots(workshop.inventory, rng).fill(intent.slots)
         except NoValue:
             continue
-        changed = sorted(name for name, value in drawn.items() if value != values[name])
+        changed = sorted(n for n, value in drawn.items() if not _alike(value, values[n]))
         if changed:
             name = rng.choice(changed)
             return values | {name: drawn[name]}
     return {}
+
+
+def _alike(one: Value, other: Value) -> bool:
+    """Whether two values may mean the same: a path and its end, a name and its first part."""
+    if isinstance(one, int) or isinstance(other, int):
+        return one == other
+    return one in other or other in one
 
 
 def _says(outcome: Outcome) -> tuple[str, str | None, list[str]]:
