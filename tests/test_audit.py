@@ -23,7 +23,7 @@ from punie.factory.audit.nearness import Nearest, nearness, without_values
 from punie.factory.audit.norms import Norms
 from punie.factory.audit.preview import choose, stretches
 from punie.factory.audit.report import markdown
-from punie.factory.audit.run import place
+from punie.factory.audit.run import place as place_of
 from punie.factory.audit.shares import result_fields
 from punie.factory.audit.subject import CLOSED, Subject
 from punie.factory.suite import Case, Suite, load_suite
@@ -34,22 +34,35 @@ from punie.tool import load_tools, tools_hash
 
 TOOLS = {name: load_tools()[name] for name in ("git_log", "git_status", "read_file", "ruff_check")}
 LOG, COMMIT = "GitLogResult.commits", "GitCommit."
+BY_ADA = """for c in git_log().commits:
+    if c.author == "Ada Lovelace":
+        print(c.message)"""
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("who made the last 3 commits?", "who made the last {count} commits?", "shop", "authors")
-    + ("for c in git_log(count=3).commits:\n    print(c.author)", LOG, COMMIT + "author"),
-    ("anything by Ada Lovelace lately", "anything by {author} lately", "shop", "by_author")
-    + (
-        'for c in git_log().commits:\n    if c.author == "Ada Lovelace":\n        print(c.message)',
-        *(LOG, COMMIT + "author", COMMIT + "message"),
+    (
+        *("who made the last 3 commits?", "who made the last {count} commits?", "shop", "authors"),
+        *("for c in git_log(count=3).commits:\n    print(c.author)", LOG, COMMIT + "author"),
     ),
-    ("is my tree clean", "is my tree clean", "shop", "clean")
-    + ("print(git_status().clean)", "GitStatusResult.clean"),
-    ("how long is shop/cart.py in lines?", "how long is {file} in lines?", "shop", "length")
-    + ('print(read_file("shop/cart.py").line_count)', "ReadFileResult.line_count"),
-    ("lint findings in shop/cart.py, how many", "lint findings in {file}, how many", "shop", "lint")
-    + ('print(ruff_check("shop/cart.py").violation_count)', "RuffResult.violation_count"),
-    ("when did the newest change land", "when did the newest change land", "depot", "newest")
-    + ("print(git_log(count=1).commits[0].date)", LOG, COMMIT + "date"),
+    (
+        *("anything by Ada Lovelace lately", "anything by {author} lately", "shop", "by_author"),
+        *(BY_ADA, LOG, COMMIT + "author", COMMIT + "message"),
+    ),
+    (
+        *("is my tree clean", "is my tree clean", "shop", "clean"),
+        *("print(git_status().clean)", "GitStatusResult.clean"),
+    ),
+    (
+        *("how long is shop/cart.py in lines?", "how long is {file} in lines?", "shop", "length"),
+        *('print(read_file("shop/cart.py").line_count)', "ReadFileResult.line_count"),
+    ),
+    (
+        *("lint findings in shop/cart.py, how many", "lint findings in {file}, how many"),
+        *("shop", "lint", 'print(ruff_check("shop/cart.py").violation_count)'),
+        "RuffResult.violation_count",
+    ),
+    (
+        *("when did the newest change land", "when did the newest change land", "depot"),
+        *("newest", "print(git_log(count=1).commits[0].date)", LOG, COMMIT + "date"),
+    ),
 )
 """Question, phrasing, workspace, intent, program, fields; the last one is held out."""
 FACTS = (
@@ -342,7 +355,7 @@ DEFECTS: dict[str, tuple[str, Callable[[Folder], str]]] = {
     "field of no result": ("unknown field", lambda d: put(d, 0, fields=["GitCommit.writer"])),
     "wrong author": (
         "value that no one said",
-        lambda d: code(d, ROWS[1][4].replace("Ada Lovelace", "Grace Hopper"), 1),
+        lambda d: code(d, BY_ADA.replace("Ada Lovelace", "Grace Hopper"), 1),
     ),
     "wrong file": (
         "value that no one said",
@@ -445,21 +458,22 @@ def test_nearness_sees_slips_and_not_values() -> None:
     bare = without_values("lines of `a/b.py`?", ('print(read_file("a/b.py"))',))
     assert "a/b" not in bare
     nearest = Nearest(["status of the tree", "who calls {symbol}"])
-    assert nearest.one("who calls f") == (pytest.approx(9 / 11), 1)
+    value, place = nearest.one("who calls f")
+    assert (round(value, 3), place) == (round(9 / 11, 3), 1)
     assert Nearest([]).one("x") == (0.0, -1)
 
 
 def test_norms_come_from_the_recipe(tmp_path: Path) -> None:
     recipe = tmp_path / "phase.toml"
     recipe.write_text('[audit]\nnorms = "phase27"\ncombinations = 5\n[train]\nlongest = 99\n')
-    _, wanted = place(recipe)
+    _, wanted = place_of(recipe)
     assert wanted.multi_turn == pytest.approx((0.35, 0.39))
     assert (wanted.combinations, wanted.longest) == (5, 99)
     recipe.write_text("[audit]\ndirekt = 1\nlongest = 'x'\n")
     with pytest.raises(UsageError, match=r"(?s)longest.*direkt"):
         norms.of_recipe(recipe)
     with pytest.raises(UsageError, match="neither"):
-        place(tmp_path / "nothing")
+        place_of(tmp_path / "nothing")
 
 
 class Words:

@@ -83,10 +83,8 @@ def roles(subject: Subject) -> list[Finding]:
 
 
 def _disorder(example: Example) -> Iterator[str]:
-    order = "".join(LETTERS.get(m["role"], "?") for m in example.messages if m["role"] != "system")
-    if example.messages and example.messages[0]["role"] != "system" and "s" in order:
-        order = "?" + order
-    if not ORDER.fullmatch("s" + order):
+    order = "".join(LETTERS.get(m["role"], "?") for m in example.messages)
+    if not ORDER.fullmatch("s" + order.lstrip("s")):  # how many there are is another check
         yield " ".join(m["role"] for m in example.messages) or "no message"
     for before, message in zip(example.messages, example.messages[1:], strict=False):
         if message["role"] == "tool" and "code" not in before:
@@ -104,9 +102,8 @@ def questions(subject: Subject) -> list[Finding]:
     slots = [
         (e.id, e.asked)
         for e in examples
-        if any(slot in e.phrasing for slot in SLOT.findall(e.asked))
-        and any(slot not in "".join(e.programs) for slot in SLOT.findall(e.asked))
-        and e.kind != "direct"
+        for slot in SLOT.findall(e.asked)
+        if e.programs and slot in e.phrasing and slot not in "".join(e.programs)
     ]
     control = [
         (e.id, m["content"][:80] or m.get("code", "")[:80])
