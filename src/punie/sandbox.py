@@ -100,6 +100,21 @@ class Sandbox:
 
         `output` gets what it prints as it comes, in whole lines: together the outcome's `stdout`.
         """
+        return await self._feed(code, context, progress, output)
+
+    async def check(self, code: str) -> str | None:
+        """What stands against a program before it runs (the type check's short message), or None.
+        Nothing of the program runs and no tool is called."""
+        return (await self._feed(code, None, None)).error
+
+    async def _feed(
+        self,
+        code: str,
+        context: Context | None,
+        progress: Callable[[str], None] | None,
+        output: Callable[[str], None] = lambda text: None,
+    ) -> Outcome:
+        """Check a program in a fresh session and, with a context, run it."""
         async with self._starting:  # two programs may come at once
             if self._pool is None:
                 pool = monty.AsyncMonty(min_processes=1, max_processes=2)
@@ -132,7 +147,7 @@ class _Run:
     def __init__(
         self,
         sandbox: Sandbox,
-        context: Context,
+        context: Context | None,
         code: str,
         instrumented: Instrumented,
         progress: Callable[[str], None] | None,
@@ -159,14 +174,14 @@ class _Run:
             self.output(_HIDDEN.sub("", lines + end))
 
     async def drive(self, session: monty.AsyncMontySession) -> None:
-        """Check the instrumented program, run it, and collect what it read."""
+        """Check the program; with a context, run it instrumented and collect what it read."""
         if not self.code.strip():
             self.outcome.error = "the program is empty"
             return
         try:
             await session.feed_run(PRELUDE, skip_type_check=True)
-            if await self._check(session):
-                await self._execute(session)
+            if await self._check(session) and self.context is not None:
+                await self._execute(session, self.context)
         except monty.MontyTypingError as error:
             self.outcome.checked = False
             self.outcome.error = _diagnostics(error.display(), self.code.splitlines())
@@ -188,7 +203,7 @@ class _Run:
             await snapshot.resume({"exc_type": "RuntimeError", "message": "checked"})
         return True
 
-    async def _execute(self, session: monty.AsyncMontySession) -> None:
+    async def _execute(self, session: monty.AsyncMontySession, context: Context) -> None:
         code = self.instrumented.code
         try:
             snapshot: Any = await session.feed_start(
@@ -198,7 +213,7 @@ class _Run:
                 external_lookup=self.sandbox.functions,
             )
             while not isinstance(snapshot, monty.MontyComplete):
-                snapshot = None if self.overflow else await self._answer(snapshot)
+                snapshot = None if self.overflow else await self._answer(snapshot, context)
                 if snapshot is None:
                     break  # stopped while suspended: the session is thrown away as it is
         except monty.MontyRuntimeError as error:
@@ -210,7 +225,7 @@ class _Run:
         if snapshot is not None:
             await self._collect(session)
 
-    async def _answer(self, snapshot: Any) -> Any:
+    async def _answer(self, snapshot: Any, context: Context) -> Any:
         """Serve one suspension; None when the program must not go on."""
         if not isinstance(snapshot, monty.AsyncFunctionSnapshot) or snapshot.is_os_function:
             return await snapshot.resume_auto()
@@ -230,7 +245,7 @@ class _Run:
         if self.progress:
             self.progress(f"{name}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})")
         try:
-            result, call = await wrap.call(tool, self.context, arguments)
+            result, call = await wrap.call(tool, context, arguments)
         except ApprovalRefused as error:
             self.outcome.calls.append(Call(name, arguments, False, str(error), 0.0))
             self.outcome.results.append(tool.result(success=False, parse_error=str(error)))

@@ -24,6 +24,7 @@ from typing import Any
 from punie.errors import UsageError
 from punie.factory.examples import followups, repairs, second_way, wording
 from punie.factory.examples.inventory import Inventory
+from punie.factory.examples.mutation import Mutations
 from punie.factory.examples.plain_slots import NoValue
 from punie.factory.examples.slots import Slots
 from punie.factory.examples.workshop import Workshop
@@ -61,6 +62,8 @@ class GenerateOptions:
     """Share of intents' phrasings held out for the loss on validation data."""
     empty: float = 0.25
     """Greatest share of an intent's examples whose program prints nothing."""
+    mutations: float = 0.1
+    """Share of programs that are also run with another value in a slot (`examples.mutation`)."""
 
     replay: int = 0
     """Training rows of an earlier leg that are mixed in, so that nothing is forgotten."""
@@ -114,6 +117,7 @@ def run(
     parts = out / "parts"
     parts.mkdir(parents=True, exist_ok=True)
     rejects: Counter[str] = Counter()
+    mutations = Mutations()
     rows: list[dict[str, Any]] = []
     # Fresh processes: a fork of one that has threads (torch, llama.cpp) may hang for ever.
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
@@ -128,12 +132,13 @@ def run(
         part = json.loads((parts / f"{name}.json").read_text("utf-8"))
         rows += part["rows"]
         rejects.update(part["rejects"])
+        mutations.add(part["mutations"])
     rows = _balanced(rows, options, rejects)
     rows += _direct_rows(direct, options)
     asked = {row["messages"][1]["content"].lower() for row in rows}
     rows += (r for r in _replayed(options) if r["messages"][1]["content"].lower() not in asked)
     random.Random(options.seed).shuffle(rows)
-    return _write(rows, rejects, options, out)
+    return _write(rows, rejects, mutations, options, out)
 
 
 def _drafts(
@@ -166,18 +171,19 @@ def _workspace(root: Path, drafts: list[Draft], options: GenerateOptions, parts:
     mark = hashlib.sha256(made_of.encode()).hexdigest()
     if target.exists() and json.loads(target.read_text("utf-8")).get("mark") == mark:
         return
-    rows, rejects = asyncio.run(_examples(root, drafts, options))
+    rows, rejects, mutations = asyncio.run(_examples(root, drafts, options))
     temporary = target.with_suffix(".new")
-    part = {"mark": mark, "rows": rows, "rejects": rejects}
+    part = {"mark": mark, "rows": rows, "rejects": rejects, "mutations": mutations.as_json()}
     temporary.write_text(json.dumps(part), "utf-8")
     temporary.replace(target)
 
 
 async def _examples(
     root: Path, drafts: list[Draft], options: GenerateOptions
-) -> tuple[list[dict[str, Any]], Counter[str]]:
+) -> tuple[list[dict[str, Any]], Counter[str], Mutations]:
     rows: list[dict[str, Any]] = []
     rejects: Counter[str] = Counter()
+    mutations = Mutations()
     inventory, asides = Inventory(root), load_asides()
     intents, _ = load()
     nexts = load_followups(intents)
@@ -200,6 +206,10 @@ async def _examples(
             row["tools"] = sorted({c.tool for c in outcome.calls})
             row["fields"] = sorted({f for c in outcome.calls for f in c.fields})
             rows.append(row)
+            # A draw of its own: the examples are the same whether it is made or not.
+            aside = random.Random(f"{draft.seed}/mutation")
+            if aside.random() < options.mutations:
+                await mutations.check(draft.intent, values, outcome, workshop, aside)
             facts = {"tools": row["tools"], "fields": row["fields"]}
             if not draft.held_out and rng.random() < options.repairs:
                 repaired = await repairs.make(code, asked, workshop, rng)
@@ -215,7 +225,7 @@ async def _examples(
                 if turns:
                     talk = _row(draft, root.name, asked, code) | facts
                     rows.append(talk | {"messages": [*talk["messages"], *turns]})
-    return rows, rejects
+    return rows, rejects, mutations
 
 
 async def _unknown(
@@ -333,7 +343,11 @@ def _replayed(options: GenerateOptions) -> list[dict[str, Any]]:
 
 
 def _write(
-    rows: list[dict[str, Any]], rejects: Counter[str], options: GenerateOptions, out: Path
+    rows: list[dict[str, Any]],
+    rejects: Counter[str],
+    mutations: Mutations,
+    options: GenerateOptions,
+    out: Path,
 ) -> dict[str, Any]:
     report: dict[str, Any] = {"tools": tools_hash(load_tools().values()), "options": vars(options)}
     (out / "meta.json").unlink(missing_ok=True)  # without it the folder counts as unfinished
@@ -352,6 +366,7 @@ def _write(
             "combinations": len({tuple(r["tools"]) for r in chosen if len(r["tools"]) > 1}),
         }
     report["rejects"] = dict(rejects.most_common())
+    report["mutations"] = mutations.as_json()
     report["second ways"] = sorted(second_way.CHECKS)
     temporary = out / "meta.json.new"
     temporary.write_text(json.dumps(report, indent=1), "utf-8")

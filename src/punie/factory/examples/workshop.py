@@ -10,6 +10,7 @@ import dataclasses
 import json
 import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -31,10 +32,14 @@ SETTINGS = Settings(yes=True, traces=False, test_seconds=12.0, program_seconds=5
 class Workshop:
     """One workspace with its sandbox, language server and remembered results."""
 
-    def __init__(self, root: Path, inventory: Inventory) -> None:
+    def __init__(
+        self, root: Path, inventory: Inventory, tools: Iterable[Tool] | None = None
+    ) -> None:
+        """`tools` are those that programs call; none = all that there are."""
         self.root, self.inventory = root, inventory
         self.context = _context(root)
-        self.tools = [self._remembering(t) for t in load_tools().values()]
+        chosen = load_tools().values() if tools is None else tools
+        self.tools = [self._remembering(t) for t in chosen]
         self.sandbox = Sandbox(self.tools, SETTINGS)
         self._results: dict[str, Result | str] = {}
         self._faults: dict[str, str] = {}
