@@ -22,7 +22,7 @@ HEAVY = {"torch", "transformers", "peft", "mcp", "acp", "llama_cpp", "numpy", "p
 LAYERS = (
     ("errors",),
     ("settings",),
-    ("text", "diff", "strays"),
+    ("text", "diff", "strays", "answers"),
     ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "declaration"),
     ("grep", "mentioned", "porcelain", "sweep"),
     ("lsp", "wrap", "repository", "instrument", "engine"),
