@@ -74,6 +74,50 @@ def test_a_program_that_speaks_something_else_is_a_failure(tmp_path: Path) -> No
     run(tmp_path, check, language_server="sh -c 'echo hello; echo; cat >/dev/null'")
 
 
+def test_a_program_that_echoes_the_requests_is_named_as_what_it_is(tmp_path: Path) -> None:
+    """It gave our own request back: we refused it, and took the refusal for the server's."""
+
+    async def check(server: Server) -> None:
+        with pytest.raises(ToolFailure, match="'cat' failed twice: it echoes what it is asked"):
+            await names(server, "helper")
+
+    run(tmp_path, check, language_server="cat")
+
+
+MISSHAPEN = r"""
+import json, sys
+read = sys.stdin.buffer
+while header := read.readline():
+    read.readline()
+    asked = json.loads(read.read(int(header.split(b":")[1])))
+    answer = b"{}" if asked["method"] == "initialize" else sys.argv[1].encode() or b"[" * 100000
+    if "id" in asked:
+        body = b'{"id": %d, "result": %s}' % (asked["id"], answer)
+        sys.stdout.buffer.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        sys.stdout.buffer.flush()
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ('{"query": ""}', r"answered workspace/symbol in a form .* valid list"),
+        ('[{"name": "helper", "kind": 12}]', r"answered workspace/symbol in a form .*location"),
+        ("", "failed twice: it does not speak the language server protocol"),
+    ],
+)
+def test_an_answer_that_cannot_be_one_is_the_servers_fault(
+    tmp_path: Path, answer: str, reason: str
+) -> None:
+    """Tools ended in a TypeError; one that is nested too deep ended in a RecursionError."""
+
+    async def check(server: Server) -> None:
+        with pytest.raises(ToolFailure, match=reason):
+            await names(server, "helper")
+
+    run(tmp_path, check, language_server=shlex.join([sys.executable, "-c", MISSHAPEN, answer]))
+
+
 def test_a_missing_program_is_a_failure_with_the_way_out(tmp_path: Path) -> None:
     async def check(server: Server) -> None:
         with pytest.raises(ToolFailure, match=r"'no-such-ty'.*`language_server`.*pip install ty"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from punie.pysource import Source
-from repos import write
+from repos import repository, write
 from servers import Session
 
 FILES: dict[str, str | bytes] = {
@@ -553,3 +554,23 @@ def test_imports_over_several_lines_are_recognised() -> None:
     assert inside == ["a", "b", "c", "d", "e", "g"]
     (alias,) = [a.text for n in source.names() if (a := source.alias_at(n.offset))]
     assert alias == "d"
+
+
+def test_a_symbol_of_a_file_that_git_ignores_is_found(tmp_path: Path) -> None:
+    """The server lists none of such a file: success with 0 was the answer."""
+    repository(tmp_path, {".gitignore": "made/\n", "kept.py": "def keep(): ...\n"})
+    write(tmp_path, {"made/models.py": "class Made:\n    def keep_it(self): ...\n"})
+    ask = Session(tmp_path)
+    try:
+        (made,) = ask("workspace_symbols", query="made").symbols
+        assert (made.name, made.kind, made.file, made.line) == ("Made", 5, "made/models.py", 1)
+        found = ask("workspace_symbols", query="keep")
+        assert [(s.name, s.container_name) for s in found.symbols] == [
+            ("keep", ""),
+            ("keep_it", "Made"),
+        ]
+        inside = ask("workspace_symbols", query="Made.keep")
+        assert [s.name for s in inside.symbols] == ["keep_it"]
+    finally:
+        ask.runner.run(ask.server.close())
+        ask.runner.close()

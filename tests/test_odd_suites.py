@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -334,6 +336,58 @@ def test_what_a_test_detached_is_ended(tmp_path: Path) -> None:
     assert mark not in output(tmp_path, "ps", "-eo", "args")
 
 
+HANGING = """
+import asyncio, sys
+from pathlib import Path
+from punie.tools.testing import pytest_run
+from punie.wrap import call
+from repos import context
+asyncio.run(call(pytest_run, context(Path(sys.argv[1])), {}))
+"""
+
+
+def test_nothing_is_left_of_the_tests_when_punie_is_killed(tmp_path: Path) -> None:
+    """pytest went on for ever, since nobody was left to end it."""
+    write(
+        tmp_path,
+        {
+            "test_a.py": """
+            import subprocess, sys, time
+            def test_a():
+                code = "import time; time.sleep(600)"
+                subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+                open("started", "w").close()
+                time.sleep(600)
+            """
+        },
+    )
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    punie = subprocess.Popen([sys.executable, "-c", HANGING, str(tmp_path)], env=env)
+    try:
+        wait_for((tmp_path / "started").exists)
+        assert len(working_in(tmp_path)) >= 2
+    finally:
+        punie.kill()
+        punie.wait()
+    wait_for(lambda: not working_in(tmp_path))
+
+
+def working_in(folder: Path) -> list[str]:
+    """Processes whose current folder it is."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            found += [entry.name] * ((entry / "cwd").readlink() == folder)
+    return found
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_a_test_that_closes_our_file_loses_no_result_and_gets_no_line(tmp_path: Path) -> None:
     write(
         tmp_path,
@@ -443,7 +497,7 @@ LINES = st.fixed_dictionaries(
     st.fixed_dictionaries({"collecting": st.text(max_size=20)}),
     st.fixed_dictionaries({"exit": st.integers(0, 9)}),
     st.fixed_dictionaries({"deselected": st.integers(0, 99)}),
-    st.fixed_dictionaries({"root": st.text(max_size=20), "pid": st.integers(1, 10**7)}),
+    st.fixed_dictionaries({"root": st.text(max_size=20)}),
 )
 
 

@@ -125,7 +125,14 @@ def test_utc_is_written_one_way() -> None:
 # --- diffs
 
 BODY = st.lists(st.tuples(st.sampled_from(b" +-"), LINES).map(lambda p: bytes([p[0]]) + p[1]))
-HUNK = BODY.map(lambda body: b"\n".join([b"@@ -1,2 +3,4 @@ def f():", *body]))
+
+
+def hunk_of(body: list[bytes]) -> bytes:
+    old, new = (sum(line[:1] in signs for line in body) for signs in (b" -", b" +"))
+    return b"\n".join([b"@@ -1,%d +3,%d @@ def f():" % (old, new), *body])
+
+
+HUNK = BODY.map(hunk_of)
 KINDS = st.sampled_from(["hunks", "hunks", "binary", "mode", "stamp", "conflict"])
 FILES = st.lists(st.tuples(NAMES, NAMES, st.booleans(), KINDS, st.lists(HUNK, min_size=1)))
 
@@ -182,6 +189,14 @@ def test_a_commit_with_its_diff_comes_back(
     assert [(c.name, c.hunks) for c in changes] == [(name, [text(hunk)])]
 
 
+@pytest.mark.parametrize("keep", [b"--- a/x\n", b"@@ -1 +1,2 @@\n-a\n+b\n", b"@@ -1 +1 @@\n-a\n"])
+def test_a_patch_that_breaks_off_after_a_line_is_an_error(keep: bytes) -> None:
+    """It was a diff with fewer lines."""
+    patch = b"diff --git a/x b/x\nindex 1..2\n" + keep
+    with pytest.raises(ToolFailure, match="diff cannot be read"):
+        parse_diff(b":100644 100644 1 2 M\0x\0\0" + patch)
+
+
 def test_a_patch_without_its_record_is_an_error() -> None:
     patch = b"diff --git a/x b/x\n@@ -1 +1 @@\n-a\n+b\n"
     with pytest.raises(ToolFailure, match="has no record"):
@@ -191,6 +206,7 @@ def test_a_patch_without_its_record_is_an_error() -> None:
 # --- blame
 
 AUTHORS = st.dictionaries(HASHES, st.tuples(LINES, st.integers(0, 4_102_444_800)), min_size=1)
+STATS = b"num read blob: 1\nnum get patch: 0\nnum commits: 1\n"
 ZONES = st.sampled_from([b"+0000", b"-0330", b"+0545", b"-1200"])
 
 
@@ -213,7 +229,9 @@ def test_a_blame_comes_back(
         date = iso_date(str(seconds).encode(), zone)
         shown = text(line.removesuffix(b"\r"))
         expected.append(Blamed(number, sha, text(author), date, shown))
-    assert list(parse_blame(output)) == expected
+    assert list(parse_blame(output + STATS)) == expected
+    with pytest.raises(ToolFailure, match="blame cannot be read"):
+        list(parse_blame(output))
 
 
 @QUICK

@@ -34,6 +34,13 @@ class Refused(Exception):
         """The JSON-RPC or LSP error code."""
 
 
+_FOREIGN = (
+    *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
+    asyncio.LimitOverrunError,
+)
+"""What reading raises that is no message of the protocol, or is nested beyond all measure."""
+
+
 class Connection:
     """A running child. Make one with `start`; `close` or `kill` ends its process group."""
 
@@ -45,6 +52,8 @@ class Connection:
         self._answer = answer
         self._writer = process.stdin
         self._pending: dict[int, asyncio.Future[Any]] = {}
+        self._asked: dict[Any, str] = {}
+        """The methods of the pending requests."""
         self._next = 0
         self._stderr = bytearray()
         self._why = ""
@@ -91,6 +100,7 @@ class Connection:
         self._next += 1
         number, future = self._next, asyncio.get_running_loop().create_future()
         self._pending[number] = future
+        self._asked[number] = method
         try:
             await self._send({"id": number, "method": method, "params": params})
             async with asyncio.timeout(timeout):
@@ -102,7 +112,7 @@ class Connection:
                 self._write({"method": "$/cancelRequest", "params": {"id": number}})
             raise
         finally:
-            del self._pending[number]
+            del self._pending[number], self._asked[number]
 
     async def notify(self, method: str, params: Any) -> None:
         """Send a notification. Raises `Gone` when the child has ended."""
@@ -149,14 +159,16 @@ class Connection:
     async def _read(self, stream: asyncio.StreamReader) -> None:
         try:
             while True:
-                message = await _receive(stream)
+                message = await receive(stream)
                 if "method" not in message:
                     self._settle(message)
                 elif "id" in message:
+                    if self._asked.get(message["id"]) == message["method"]:
+                        return self._end("it echoes what it is asked: it is no language server")
                     self._write({"id": message["id"]} | self._reply(message))
         except asyncio.IncompleteReadError:
             self._end("it ended")
-        except (ValueError, KeyError, TypeError, AttributeError, asyncio.LimitOverrunError):
+        except _FOREIGN:
             self._end("it does not speak the language server protocol")
         except (ConnectionError, RuntimeError) as error:
             self._end(f"its pipe broke ({error})")
@@ -190,7 +202,7 @@ class Connection:
                 future.set_exception(Gone(self._why))
 
 
-async def _receive(stream: asyncio.StreamReader) -> dict[str, Any]:
+async def receive(stream: asyncio.StreamReader) -> dict[str, Any]:
     """The next message; `ValueError` when it is not framed or no JSON object."""
     length = None
     while line := (await stream.readuntil(b"\n")).strip():

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from punie.errors import ToolFailure, UsageError
-from punie.repository import ENVIRONMENT, GIT
+from punie.repository import ENVIRONMENT, GIT, is_whole
 from punie.workspace import SKIPPED, Workspace
 
 Listing = dict[bytes, os.stat_result]
@@ -85,16 +85,23 @@ async def _listed_by_git(
     done = await workspace.run(command, timeout=seconds, env=ENVIRONMENT, cwd=folder)
     if done.timed_out:
         raise ToolFailure(f"git ls-files took longer than its limit of {seconds:g} s")
+    if done.exit_code < 0:
+        raise ToolFailure(f"git ls-files was ended by signal {-done.exit_code}: ask again")
     if done.exit_code or done.cut:
         if nested or "not a git repository" in done.err or "in a work tree" in done.err:
             return None
         words = " ".join(done.err.split()) or "it listed over 32 MB of names"
         raise ToolFailure(f"git cannot list the files: {words}")
+    if not await is_whole(workspace, folder, seconds, done):
+        raise ToolFailure("git ls-files was cut off: its output is not whole; ask again")
     if not done.stdout:
         command = ["git", "check-ignore", "--quiet", "."]  # it knows no literal pathspecs
         ignored = await workspace.run(command, timeout=seconds, env=ENVIRONMENT, cwd=folder)
         if ignored.exit_code == 0:
             return None
+        if ignored.exit_code != 1:  # neither yes nor no
+            status = ignored.exit_code
+            raise ToolFailure(f"git check-ignore failed (exit status {status}): ask again")
     return done.stdout.split(b"\0")[:-1]
 
 

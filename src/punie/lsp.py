@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any, Protocol
 
+from punie.answers import misfit
 from punie.errors import ToolFailure
 from punie.jsonrpc import Connection, Gone, Refused
 from punie.settings import Settings
@@ -94,6 +95,11 @@ class Server:
                     self._kept, self._kept_version = {}, version
                 if key not in self._kept:
                     answer = await self._ask(connection, method, params)
+                    if wrong := misfit(method, answer):
+                        raise ToolFailure(
+                            f"language server {self._name()!r} answered {method} in a form that "
+                            f"it must not have ({wrong}): use another or correct its setting"
+                        )
                     if version != self._kept_version:  # a file changed while it was made
                         return answer
                     self._kept[key] = answer

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -265,6 +265,21 @@ class Outline:
         def search() -> list[Path]:
             held = [(p, data) for p, data in files.items() if needle in data]
             return [p for p, data in held if pattern.search(data) and _decodes(data) != odd]
+
+        return await asyncio.to_thread(search)
+
+    async def files_declaring(self, part: str, known: Container[Path]) -> list[Path]:
+        """Other files than the known ones that seem to declare a name which holds `part`."""
+        needle = part.lower().encode()
+        files = await self._read()
+
+        def search() -> list[Path]:
+            held = [p for p, d in files.items() if p not in known and needle in d.lower()]
+            return [
+                path
+                for path in held
+                if any(needle in (a or b).lower() for a, b in _DEFINED.findall(files[path]))
+            ]
 
         return await asyncio.to_thread(search)
 

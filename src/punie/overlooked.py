@@ -1,4 +1,4 @@
-"""Uses that the language server's list of references leaves out, and what it cannot know.
+"""Uses and symbols that the language server's lists leave out, and what it cannot know.
 
 The server does not search files that git or its own defaults ignore (such as all in a `dist`), and
 cannot tell what `x.name` is where it does not know the type of x. So every other place where the
@@ -8,9 +8,11 @@ empty list would hide it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 
 from punie.declaration import CLASS, Declaration, Spot
 from punie.outline import Outline
@@ -65,6 +67,13 @@ async def overlooked(
     left = len(first) + len(rest) - len(meant) if thing.member else 0
     found.note = _said(outline, thing, unknown, left)
     return found
+
+
+async def unlisted(outline: Outline, query: str, listed: set[Path]) -> list[Declaration]:
+    """Declarations whose name holds a query, in files of which the server lists none."""
+    paths = await outline.files_declaring(query, listed)
+    lists = await asyncio.gather(*(outline.declarations(path) for path in paths))
+    return [d for each in lists for d in each if query.lower() in d.name.lower()]
 
 
 async def _candidates(

@@ -53,8 +53,12 @@ BRANCH_FORMAT = "--format=%00%(HEAD)%00%(refname)%00%(objectname)%00%(upstream)"
 )
 """Option that `parse_branches` relies on."""
 
-BLAME_FORMAT = ("--porcelain", "--encoding=UTF-8", "--no-textconv")
+BLAME_FORMAT = ("--show-stats", "--porcelain", "--encoding=UTF-8", "--no-textconv")
 """Options that `parse_blame` relies on."""
+
+_STATS = re.compile(rb"\d+\nnum get patch: \d+\nnum commits: \d+\n")
+"""What ends a blame: without it, it is not whole."""
+_COUNTS = re.compile(rb"@@ -\d+(?:,(\d{1,18}))? \+\d+(?:,(\d{1,18}))? @@")
 
 BINARY = "Binary files differ"
 
@@ -194,12 +198,17 @@ def parse_diff(output: bytes) -> list[Change]:
 
 def parse_blame(output: bytes) -> Iterator[Blamed]:
     """The lines of a blame in `BLAME_FORMAT`; a commit is described at its first line only."""
+    *rows, end = output.rpartition(b"num read blob: ")
+    if not _STATS.fullmatch(end):
+        raise _unreadable("blame", end)
+    output = rows[0]
     about: dict[bytes, dict[bytes, bytes]] = {}
     sha, number, facts = b"", b"", dict[bytes, bytes]()
     for row in output.removesuffix(b"\n").split(b"\n") if output else []:
         word, _, rest = row.partition(b" ")
         if row.startswith(b"\t"):
-            if not number.isdigit() or not {b"author", b"author-time", b"author-tz"} <= set(facts):
+            counted = number.isdigit() and len(number) < 19
+            if not counted or not {b"author", b"author-time", b"author-tz"} <= set(facts):
                 raise _unreadable("blame", row)
             date = iso_date(facts[b"author-time"], facts[b"author-tz"])
             text = _text(row[1:].removesuffix(b"\r"))
@@ -221,7 +230,7 @@ def parse_branches(output: bytes) -> Iterator[Branch]:
         if len(tokens) - start < 7:
             raise _unreadable("branches", output)
         mark, name, sha, upstream, track, date, subject = tokens[start : start + 7]
-        counts = {word: int(n) for word, n in re.findall(r"(ahead|behind) (\d+)", track)}
+        counts = {word: int(n) for word, n in re.findall(r"(ahead|behind) (\d{1,18})", track)}
         yield Branch(
             name=name.removeprefix("refs/heads/"),
             current=mark == "*",
@@ -302,7 +311,19 @@ def _patches(patch: bytes) -> list[tuple[bytes, list[str]]]:
             in_hunk = False
             if patches and line.startswith(b"Binary files ") and line.endswith(b" differ"):
                 patches[-1][1].append([BINARY.encode()])
+    if patches:  # it may have broken off in the last one
+        _check_hunk(patches[-1][1][-1] if patches[-1][1] else patch.splitlines()[-1:])
     return [(header, [_text(b"\n".join(hunk)) for hunk in hunks]) for header, hunks in patches]
+
+
+def _check_hunk(hunk: list[bytes]) -> None:
+    """Raise `ToolFailure` for a hunk that has fewer lines than it says, or is not even begun."""
+    if hunk[0].startswith((b"--- ", b"+++ ")):
+        raise _unreadable("diff", hunk[0])
+    if counts := _COUNTS.match(hunk[0]):
+        kept = [sum(line[:1] in signs for line in hunk[1:]) for signs in (b" -", b" +")]
+        if any(int(said or 1) > there for said, there in zip(counts.groups(), kept, strict=True)):
+            raise _unreadable("diff", hunk[-1])
 
 
 def _quoted(name: bytes) -> bytes:

@@ -213,7 +213,7 @@ def _json_call(text: str) -> tuple[str, str] | None:
     try:
         call = json.loads(body) if marker else None
         code = call["arguments"]["code"] if call else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return (code, before) if isinstance(code, str) else None
 

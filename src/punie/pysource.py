@@ -203,7 +203,7 @@ class Source:
     def _tree(self) -> ast.Module | None:
         try:
             return ast.parse(self.text)
-        except (SyntaxError, ValueError, RecursionError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # nested too deep
             return None
 
     def assigned(self, name: str) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 `pytest_run` copies this file to a folder of its own and loads it with `-p`; nothing imports it.
 It runs under the workspace's interpreter and pytest (3.8 and 6.1 or later), so it uses the
-standard library and pytest only. Objects: `{"root", "pid"}`, `{"collecting"}`, `{"start"}`,
+standard library and pytest only. Objects: `{"root"}`, `{"collecting"}`, `{"start"}`,
 `{"deselected"}`, `{"exit"}` and the fields of a finished test.
 
 PYTEST_DONT_REWRITE: without assertions, rewriting them is time lost.
@@ -133,7 +133,7 @@ class Reporter:
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """The folder that node ids are relative to."""
-        self.write(root=str(session.config.rootpath), pid=self.process)
+        self.write(root=str(session.config.rootpath))
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """The run has ended by itself."""

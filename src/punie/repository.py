@@ -138,6 +138,10 @@ class Repository:
             raise ToolFailure(self.reason(verb, done))
         if done.cut:
             raise ToolFailure(f"git {verb} printed over 32 MB: give a narrower path")
+        if not done.exit_code:
+            whole = await is_whole(self.workspace, self.folder, self.seconds, done)
+            if not whole or (verb == "config" and not done.stdout):  # found, and yet nothing
+                raise ToolFailure(f"git {verb} was cut off: its output is not whole; ask again")
         return done
 
     def reason(self, verb: str, done: Completed) -> str:
@@ -245,6 +249,18 @@ class Repository:
         base = self.workspace.relative(self.folder)
         text = name.decode("utf-8", "replace")
         return text if base == "." else f"{base}/{text}"
+
+
+async def is_whole(workspace: Workspace, folder: Path, seconds: float, done: Completed) -> bool:
+    """False for an output that breaks off, although git ended well.
+
+    Every record of every verb ends with a line end or NUL. Nothing at all is an answer only of a
+    git that can print. What ends with a whole record by chance is not told apart.
+    """
+    if done.stdout:
+        return done.stdout.endswith((b"\n", b"\0"))
+    proof = await workspace.run(["git", "--version"], timeout=seconds, env=ENVIRONMENT, cwd=folder)
+    return proof.stdout.startswith(b"git version ") and proof.stdout.endswith(b"\n")
 
 
 def _filters(settings: dict[bytes, bytes]) -> set[bytes]:

@@ -1,16 +1,15 @@
 """One run of pytest in the workspace's interpreter, and the report that our plug-in writes.
 
 What pytest and its plug-ins would leave in the workspace (caches, bytecode, coverage, reports)
-goes to a folder that is deleted; what the tests themselves write there is theirs.
+goes to a folder that is deleted; what the tests themselves write there is theirs. What they start
+ends with the run, also when we are killed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
-import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -35,7 +34,6 @@ class Record(BaseModel):
     """One line of the report: only the fields of what it tells are there."""
 
     root: str | None = None
-    pid: int = 0
     collecting: str | None = None
     start: str | None = None
     deselected: int = 0
@@ -58,7 +56,6 @@ class Report:
 
     root: Path | None = None
     """The folder that node ids are relative to; None when pytest did not start."""
-    pid: int = 0
     status: int | None = None
     """pytest's exit status; None when it did not come to its end."""
     deselected: int = 0
@@ -78,7 +75,7 @@ def read_report(data: bytes) -> Report:
         except ValidationError:
             continue
         if record.root is not None:
-            report.root, report.pid = Path(record.root), record.pid
+            report.root = Path(record.root)
         if record.collecting is not None:
             report.collecting = record.collecting
         if record.start is not None:
@@ -209,13 +206,10 @@ async def _once(
     path.write_bytes(b"")
     left = max(0.1, deadline - time.monotonic())
     try:
-        done = await context.workspace.run(command, timeout=left, env=env)
+        done = await context.workspace.run(command, timeout=left, env=env, leash=True)
     except ToolFailure as error:
         raise ToolFailure(f"{error} ({python.origin})") from None
-    finally:
-        report = read_report(_bytes(path))
-        _end_detached(path, report.pid)
-    return Run(done, report)
+    return Run(done, read_report(_bytes(path)))
 
 
 def _bytes(path: Path) -> bytes:
@@ -223,17 +217,3 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:  # a test has cleaned up more than its own
         return b""
-
-
-def _end_detached(report: Path, first: int) -> None:
-    """Kill what tests started in sessions of their own: it inherited our variable.
-
-    Looks at processes younger than pytest (`first`), where `/proc` shows them.
-    """
-    mark = os.fsencode(f"PUNIE_REPORT={report}")
-    names = os.listdir("/proc") if Path("/proc").is_dir() else []  # noqa: PTH208 (fast)
-    for pid in (int(name) for name in names if name.isdecimal()):
-        if pid > first:
-            with contextlib.suppress(OSError):  # it has ended, or belongs to somebody else
-                if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                    os.kill(pid, signal.SIGKILL)

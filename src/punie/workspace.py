@@ -233,6 +233,8 @@ class Workspace:
         variables = child_environment() | dict(env or {})
         mark = new_mark()
         pipe = leash or stdin is not None
+        if leash and (reason := _unstartable(command[0], variables, cwd or self.root)):
+            raise ToolFailure(f"cannot start {command[0]!r}: {reason}")
         try:
             process = await asyncio.create_subprocess_exec(
                 *(leashed(command, mark) if leash else command),
@@ -281,6 +283,15 @@ class Workspace:
             timed_out,
             out.cut or err.cut,
         )
+
+
+def _unstartable(name: str, env: Mapping[str, str | None], cwd: Path) -> str:
+    """Why a program cannot start; a leash's shell would only end with a status of its own."""
+    path = cwd / name if "/" in name else name
+    if shutil.which(path, path=env.get("PATH") or os.defpath):
+        return ""
+    there = isinstance(path, Path) and path.exists()
+    return os.strerror(errno.EACCES if there else errno.ENOENT)
 
 
 def _link(aside: Path, path: Path) -> None:

@@ -11,6 +11,7 @@ from punie.addressing import Lookup, Target
 from punie.declaration import MODULE, Declaration, Spot
 from punie.errors import ToolFailure, UsageError
 from punie.lsp import hover_parts
+from punie.overlooked import unlisted
 from punie.references import everywhere
 from punie.tool import (
     DEFAULT_LIMIT,
@@ -311,6 +312,8 @@ async def workspace_symbols(
         (path, lookup.place(path, symbol["location"]["range"]["start"]), symbol)
         for path, symbol in await lookup.symbols(parts[-1])
     ]
+    for other in await unlisted(lookup, parts[-1], {f[0] for f in found}):
+        found.append((other.spot.path, other.start, {"name": other.name, "kind": other.kind}))
     if len(parts) > 1:
         lists = await asyncio.gather(*(lookup.declarations(p) for p in {f[0] for f in found}))
         inside = [d for each in lists for d in each if d.answers([*parts[:-1], d.name])]
