@@ -24,7 +24,7 @@ LAYERS = (
     ("settings",),
     ("text", "diff", "strays"),
     ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "declaration"),
-    ("grep", "mentioned", "porcelain", "sweep"),
+    ("grep", "mentioned", "porcelain", "sweep", "gitconfig"),
     ("lsp", "wrap", "repository", "instrument", "engine"),
     ("addressing", "listing", "outline", "references", "overlooked"),
     ("reporter", "terminal", "testrun"),
