@@ -80,7 +80,7 @@ def test_only_what_ends_soon_is_tried_in_this_process(width: int, patterns: list
 def test_a_line_too_wide_is_left_to_the_process(tmp_path: Path) -> None:
     write(tmp_path, {"x": "a" * 10 + "b"})
     with pytest.raises(TooWide):
-        Search("a+", plain=False, limit=1).run(bytes(tmp_path), [b"x"], lambda: False, 10)
+        Search("a+", plain=False, limit=1).run(bytes(tmp_path), [(b"x", 11)], lambda: False, 10)
 
 
 @settings(max_examples=400, deadline=None)
@@ -97,22 +97,31 @@ def test_a_search_finds_the_lines_that_match_one_by_one(
         data = content.encode(codec)
         (Path(folder) / "x.txt").write_bytes(data)
         search = Search(pattern, plain=plain, limit=3)
-        search.run(folder.encode(), [b"x.txt"], lambda: False)
+        search.run(folder.encode(), [(b"x.txt", len(data))], lambda: False)
         assert search.count == len(expected)
         assert [(n, text) for _, n, text, _ in search.matches] == expected[:3]
-        assert count_lines(f"{folder}/x.txt".encode()) == len(lines)
+        assert count_lines(f"{folder}/x.txt".encode(), len(data)) == len(lines)
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 6, 7, 9000])
+def test_a_file_of_another_size_than_listed_is_read_to_its_end(tmp_path: Path, size: int) -> None:
+    write(tmp_path, {"x": "a\nb\nab"})
+    search = Search("b", plain=True, limit=9)
+    search.run(bytes(tmp_path), [(b"x", size)], lambda: False)
+    assert [(n, text) for _, n, text, _ in search.matches] == [(2, "b"), (3, "ab")]
+    assert count_lines(bytes(tmp_path / "x"), size) == 3
 
 
 def test_a_late_search_stops() -> None:
     with pytest.raises(TimeoutError):
-        Search("x", plain=True, limit=1).run(b"/", [b"x"], lambda: True)
+        Search("x", plain=True, limit=1).run(b"/", [(b"x", 1)], lambda: True)
 
 
 def test_lines_of_a_huge_file_are_counted_piece_by_piece(tmp_path: Path) -> None:
     with (tmp_path / "x").open("wb") as file:
         file.write(b"\n" * 1000)
         file.truncate(LARGEST + 2)
-    assert count_lines(bytes(tmp_path / "x")) == 1000
+    assert count_lines(bytes(tmp_path / "x"), LARGEST + 2) == 1000
 
 
 @given(st.integers(0, 3 * WIDTH), st.integers(0, 2 * WIDTH), st.integers(0, 3 * WIDTH))

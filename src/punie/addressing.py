@@ -17,6 +17,7 @@ from punie.declaration import CLASS, Declaration, Spot, group
 from punie.errors import ToolFailure, UsageError
 from punie.outline import Outline
 from punie.pysource import Name
+from punie.workspace import shared_path
 
 LISTED = 12
 """Candidates that a message lists."""
@@ -78,7 +79,7 @@ class Lookup(Outline):
         if path.suffix not in (".py", ".pyi"):
             raise ToolFailure(f"{given!r} is no Python file (.py or .pyi)")
         self.workspace.read_text(path)
-        return path
+        return shared_path(str(path))
 
     # --- file and line
 

@@ -57,30 +57,33 @@ class Search:
     def run(
         self,
         root: bytes,
-        names: Iterable[bytes],
+        named: Iterable[tuple[bytes, int]],
         late: Callable[[], bool],
         width: int = LARGEST,
     ) -> None:
-        """Search files, given relative to `root`.
+        """Search files, given relative to `root`, each with the bytes that it has or had.
 
         Raises `TimeoutError` when `late` says so, which is asked often, and `TooWide` at a line
         of more than `width` characters.
         """
-        for name in names:
+        root = root.rstrip(b"/") + b"/"
+        for name, size in named:
             if late():
                 raise TimeoutError
-            shown = name.decode("utf-8", "replace")
             try:
-                data = _read(os.path.join(root, name))  # noqa: PTH118 (pathlib costs 10 ms here)
+                data = _read(root + name, size)
             except FileNotFoundError:
                 continue  # deleted since it was listed
             except OSError as error:
-                self.skipped.append((shown, error.strerror or str(error)))
+                self._skip(name, error.strerror or str(error))
                 continue
             if data is None:
-                self.skipped.append((shown, f"over {LARGEST // 2**20} MB"))
+                self._skip(name, f"over {LARGEST // 2**20} MB")
             elif self._possible(data) and not files.is_binary(data):
-                self._lines(shown, data, late, width)
+                self._lines(name.decode("utf-8", "replace"), data, late, width)
+
+    def _skip(self, name: bytes, reason: str) -> None:
+        self.skipped.append((name.decode("utf-8", "replace"), reason))
 
     def _possible(self, data: bytes) -> bool:
         """Whether a file may hold the needle: a quick look at its bytes."""
@@ -207,25 +210,33 @@ def _class_end(pattern: str, at: int) -> int:
     return at + 1
 
 
-def count_lines(path: bytes) -> int:
-    """Lines of a file; of one over `LARGEST` its line feeds. Raises `OSError`."""
-    data = _read(path)
+def count_lines(path: bytes, size: int) -> int:
+    """Lines of a file of about so many bytes; of one over `LARGEST` its line feeds.
+
+    Raises `OSError`.
+    """
+    data = _read(path, size)
     if data is not None:
         return files.line_count(data)
     with open(path, "rb", buffering=0) as file:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(2**20), b""))
 
 
-def _read(path: bytes) -> bytes | None:
-    """A file's bytes; None for one over `LARGEST`. Plain calls: pathlib takes thrice as long."""
+def _read(path: bytes, size: int) -> bytes | None:
+    """A file's bytes, `size` of them unless it has changed; None for one over `LARGEST`.
+
+    Plain calls, and as few as can be: pathlib takes thrice as long.
+    """
+    if size > LARGEST:
+        return None
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        size = os.fstat(file).st_size
-        if size > LARGEST:
-            return None
         data = os.read(file, size + 1)
-        while len(data) != size and (more := os.read(file, 2**20)):  # it grows
+        while len(data) != size and (more := os.read(file, 2**20)):
+            size = -1  # it is another file than it was: to its end
             data += more
+            if len(data) > LARGEST:
+                return None
         return data
     finally:
         os.close(file)
@@ -233,7 +244,7 @@ def _read(path: bytes) -> bytes | None:
 
 def main() -> None:
     """The worker: a search on standard input, its result on standard output, as `marshal`."""
-    pattern, limit, root, names = marshal.load(sys.stdin.buffer)
+    pattern, limit, root, named = marshal.load(sys.stdin.buffer)
     search = Search(pattern, plain=False, limit=limit)
-    search.run(root, names, lambda: False)
+    search.run(root, named, lambda: False)
     marshal.dump((search.count, search.matches, search.skipped), sys.stdout.buffer)

@@ -52,25 +52,24 @@ def _add(
     root: Path, folder: Path, names: Iterable[bytes], found: Listing, stopped: threading.Event
 ) -> list[Path]:
     """Add the files and links that are there; returns the repositories among the folders."""
-    base = os.fsencode(folder)
-    prefix = os.fsencode(folder.relative_to(root))
-    prefix = b"" if prefix == b"." else prefix
+    base = os.fsencode(folder).rstrip(b"/")
+    inside = os.fsencode(folder.relative_to(root))
+    prefix = b"" if inside == b"." else inside + b"/"
     nested = []
     for name in names:
         if stopped.is_set():
             break
-        path = os.path.join(base, name) if name else base  # noqa: PTH118 (bytes)
+        path = base + b"/" + name if name else base
         try:
             facts = os.lstat(path)
         except OSError:
             continue  # deleted, or in a folder that may not be entered
-        if stat.S_ISDIR(facts.st_mode):
-            inner = Path(os.fsdecode(path))
-            if (inner / ".git").exists():
-                nested.append(inner)
-        elif stat.S_ISREG(facts.st_mode) or stat.S_ISLNK(facts.st_mode):
-            key = b"/".join(part for part in (prefix, name) if part)
-            found[key] = facts
+        if stat.S_ISREG(facts.st_mode) or stat.S_ISLNK(facts.st_mode):
+            found[prefix + name if name else inside] = facts
+        elif stat.S_ISDIR(facts.st_mode):
+            place = Path(os.fsdecode(path))
+            if (place / ".git").exists():
+                nested.append(place)
     return nested
 
 

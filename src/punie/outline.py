@@ -7,12 +7,14 @@ import contextlib
 import difflib
 import re
 from collections.abc import Container, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from punie.declaration import CLASS, FIELD, MODULE, Declaration, Spot
 from punie.pysource import Name, Source, source
+from punie.workspace import shared_path
 from punie.wrap import Context
 
 _DEFINED = re.compile(
@@ -30,6 +32,8 @@ class Outline:
         self._fresh = True
         self._sources: dict[Path, Source] = {}
         self._files: dict[Path, bytes] | None = None
+        self._declared: dict[Path, list[Declaration]] = {}
+        self._held: dict[str, tuple[list[Path], list[Path]]] = {}
 
     async def _ask(self, method: str, params: dict[str, Any]) -> Any:
         return await self._server.request(method, params, fresh=self._first())
@@ -49,9 +53,11 @@ class Outline:
 
     async def declarations(self, path: Path) -> list[Declaration]:
         """The declarations of a file, each before its children."""
-        params = {"textDocument": {"uri": path.as_uri()}}
-        tree = await self._ask("textDocument/documentSymbol", params)
-        return list(self._flatten(tree or [], path, None))
+        if path not in self._declared:
+            params = {"textDocument": {"uri": path.as_uri()}}
+            tree = await self._ask("textDocument/documentSymbol", params)
+            self._declared[path] = list(self._flatten(tree or [], path, None))
+        return self._declared[path]
 
     def _flatten(
         self, tree: list[dict[str, Any]], path: Path, container: Declaration | None
@@ -258,15 +264,18 @@ class Outline:
 
         With `odd`, of the files that are not UTF-8, which the server cannot read right.
         """
-        needle = word.encode()
-        pattern = re.compile(rb"(?<!\w)" + re.escape(needle) + rb"(?!\w)")
-        files = await self._read()
+        if word not in self._held:
+            needle = word.encode()
+            pattern = re.compile(rb"(?<!\w)" + re.escape(needle) + rb"(?!\w)")
+            files = await self._read()
 
-        def search() -> list[Path]:
-            held = [(p, data) for p, data in files.items() if needle in data]
-            return [p for p, data in held if pattern.search(data) and _decodes(data) != odd]
+            def search() -> tuple[list[Path], list[Path]]:
+                held = [p for p, d in files.items() if needle in d and pattern.search(d)]
+                even = {p: _decodes(files[p]) for p in held}
+                return [p for p in held if even[p]], [p for p in held if not even[p]]
 
-        return await asyncio.to_thread(search)
+            self._held[word] = await asyncio.to_thread(search)
+        return self._held[word][odd]
 
     async def files_declaring(self, part: str, known: Container[Path]) -> list[Path]:
         """Other files than the known ones that seem to declare a name which holds `part`."""
@@ -311,15 +320,10 @@ class Outline:
         for spot in known:
             at = self.source(spot.path).offset(spot.line, spot.column)
             offsets.setdefault(spot.path, set()).add(at)
-        pattern = re.compile(rf"{re.escape(word)}(?!\w)")
         return [
             path
             for path in paths
-            if any(
-                m.start() not in offsets.get(path, ())
-                and not re.match(r"\w", self.source(path).text[m.start() - 1 : m.start()])
-                for m in pattern.finditer(self.source(path).text)
-            )
+            if any(at not in offsets.get(path, ()) for at in self.source(path).standing(word))
         ]
 
     def show(self, spot: Spot) -> str:
@@ -342,6 +346,7 @@ def _whole_file(link: dict[str, Any]) -> bool:
     return bool(link["targetRange"] == {"start": nothing, "end": nothing})
 
 
+@lru_cache(maxsize=4096)
 def path_of(uri: str) -> Path:
     """The path of a `file:` URI."""
-    return Path(unquote(urlsplit(uri).path))
+    return shared_path(unquote(urlsplit(uri).path))

@@ -16,18 +16,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 _LEXEME = re.compile(
     r"""
     \#[^\r\n]*
-  | (?P<string>(?P<prefix>(?i:[rbuft]{0,2}))
-      (?: \"{3}(?:\\.|[^\\])*?\"{3} | '{3}(?:\\.|[^\\])*?'{3}
-        | "(?:\\.|[^"\\\r\n])*" | '(?:\\.|[^'\\\r\n])*' ))
-  | (?<!\w)(?P<name>[^\W\d]\w*)
+  | \"{3}(?:\\.|[^\\])*?\"{3} | '{3}(?:\\.|[^\\])*?'{3}
+  | "(?:\\.|[^"\\\r\n])*" | '(?:\\.|[^'\\\r\n])*'
     """,
     re.VERBOSE | re.DOTALL,
 )
+"""A comment, or a string without its prefix."""
+_PREFIX = re.compile(r"(?<!\w)[rbuft]{1,2}$", re.IGNORECASE)
+_NAME = re.compile(r"(?<!\w)[^\W\d]\w*")
 _IMPORT = re.compile(
     r"""(?:^|;|:)[ \t]*(?:
         from\b[ \t]*[.\w \t]+?\bimport\b[ \t]*
@@ -54,6 +55,18 @@ class Name:
     """1-based, in characters."""
     offset: int
     """0-based, in characters from the start of the text."""
+
+
+class _Lexeme(NamedTuple):
+    """A comment or string; code is what is between them."""
+
+    start: int
+    """Offset, of a string that of its prefix."""
+    quote: int
+    """Offset of its first quote; of a comment that of its end."""
+    end: int
+    formatted: bool
+    """Whether it is a string with fields that hold code."""
 
 
 @dataclass(frozen=True)
@@ -110,23 +123,78 @@ class Source:
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 
+    @cached_property
+    def _lexemes(self) -> list[_Lexeme]:
+        """All comments and strings: slow to find, so found once."""
+        text, found = self.text, []
+        for match in _LEXEME.finditer(text):
+            start, end = match.span()
+            if text[start] == "#":
+                found.append(_Lexeme(start, end, end, False))
+                continue
+            prefix = _PREFIX.search(text[max(0, start - 3) : start])
+            first = start - len(prefix[0]) if prefix else start
+            found.append(_Lexeme(first, start, end, "f" in text[first:start].lower()))
+        return found
+
+    def _lexeme_at(self, offset: int) -> _Lexeme | None:
+        """The comment or string that an offset is in."""
+        index = bisect_right(self._lexemes, (offset, len(self.text) + 1)) - 1
+        return self._lexemes[index] if index >= 0 and offset < self._lexemes[index].end else None
+
     def names(self, wanted: str | None = None) -> Iterator[Name]:
         """Names in the code, not in comments or strings but in the fields of f-strings."""
-        for match in _LEXEME.finditer(self.text):
-            text, start = match["name"], match.start()
-            if text is not None:
-                if text == wanted or (wanted is None and not keyword.iskeyword(text)):
-                    yield Name(text, *self.place(start), start)
-            elif match["prefix"] and "f" in match["prefix"].lower():
-                for part in _FIELD.finditer(match[0]):
-                    for word in re.finditer(r"(?<![\w'\"])[^\W\d]\w*(?!['\"])", part[0]):
-                        at = start + part.start() + word.start()
-                        if word[0] == wanted or (wanted is None and not keyword.iskeyword(word[0])):
-                            yield Name(word[0], *self.place(at), at)
+        return self._names(wanted, 0, len(self.text))
+
+    def _names(self, wanted: str | None, at: int, stop: int) -> Iterator[Name]:
+        """As `names`, those between two offsets, and all of an f-string that one of them is in."""
+        while span := self._next(wanted, at, stop):
+            start, at = span
+            text = self.text[start:at]
+            if lexeme := self._lexeme_at(start):
+                at = lexeme.end
+                if lexeme.formatted:
+                    yield from self._fields(lexeme, wanted)
+            elif not keyword.iskeyword(text) if wanted is None else self._whole(start, at):
+                yield Name(text, *self.place(start), start)
+
+    def _next(self, wanted: str | None, at: int, stop: int) -> tuple[int, int] | None:
+        """Where the next word, or the next text that may be the wanted one, begins and ends."""
+        if wanted is None:
+            match = _NAME.search(self.text, at, stop)
+            return match.span() if match else None
+        start = self.text.find(wanted, at, stop)
+        return (start, start + len(wanted)) if start >= 0 else None
+
+    def standing(self, word: str) -> Iterator[int]:
+        """Offsets of a word, wherever it stands."""
+        at = 0
+        while (start := self.text.find(word, at)) >= 0:
+            at = start + len(word)
+            if self._whole(start, at):
+                yield start
+
+    def _whole(self, start: int, end: int) -> bool:
+        """Whether a word that stands at a span is no part of a longer one."""
+        before = self.text[start - 1] if start else ""
+        after = self.text[end : end + 1]
+        return not (before == "_" or after == "_" or before.isalnum() or after.isalnum())
+
+    def _fields(self, lexeme: _Lexeme, wanted: str | None) -> Iterator[Name]:
+        """Names in the fields of an f-string."""
+        for part in _FIELD.finditer(self.text, lexeme.start, lexeme.end):
+            for word in re.finditer(r"(?<![\w'\"])[^\W\d]\w*(?!['\"])", part[0]):
+                at = part.start() + word.start()
+                if word[0] == wanted or (wanted is None and not keyword.iskeyword(word[0])):
+                    yield Name(word[0], *self.place(at), at)
 
     def on_line(self, line: int) -> list[Name]:
         """The names that start on a line."""
-        return [n for n in self.names() if n.line == line]
+        if not 0 < line <= len(self._starts):
+            return []
+        stop = self._starts[line] if line < len(self._starts) else len(self.text)
+        found = self._names(None, self._starts[line - 1], stop)
+        return [name for name in found if name.line == line]
 
     def word_at(self, line: int, column: int) -> Name | None:
         """The word that a place is in or right after, wherever it stands; no keywords."""
@@ -178,19 +246,22 @@ class Source:
 
         Docstrings, and other strings in three quotes that stand alone, are left out.
         """
-        pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
-        exported = [m.span() for m in _EXPORTED.finditer(self.text)]
-        found = []
-        for match in _LEXEME.finditer(self.text):
-            string = match["string"]
-            hit = pattern.search(string) if string else None
-            if hit is None or (string.endswith(('"""', "'''")) and self._alone(*match.span())):
+        found, end = [], 0
+        for start in self.standing(word):
+            lexeme = self._lexeme_at(start)
+            if lexeme is None or start < lexeme.quote or start < end:
                 continue
-            start = match.start()
-            inside = any(a <= start < b for a, b in exported)
-            exact = string[len(match["prefix"]) :].strip("\"'") == word
-            found.append(Mention(*self.place(start + hit.start()), inside, exact))
+            end = lexeme.end
+            string = self.text[lexeme.quote : end]
+            if string.endswith(('"""', "'''")) and self._alone(lexeme.start, end):
+                continue
+            inside = any(a <= lexeme.start < b for a, b in self._exported)
+            found.append(Mention(*self.place(start), inside, string.strip("\"'") == word))
         return found
+
+    @cached_property
+    def _exported(self) -> list[tuple[int, int]]:
+        return [m.span() for m in _EXPORTED.finditer(self.text)]
 
     def _alone(self, start: int, end: int) -> bool:
         """Whether nothing else stands on the lines of a span."""

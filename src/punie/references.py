@@ -62,6 +62,9 @@ async def uses(
                 continue
             source = outline.source(path)
             at = source.offset(spot.line, spot.column)
+            if source.import_at(at) is None:
+                found[spot] = None
+                continue
             if alias := source.alias_at(at):
                 other = Spot(path, alias.line, alias.column)
                 waiting += [] if other in asked else [other]
@@ -77,7 +80,7 @@ def _declares(declaration: Declaration, spot: Spot) -> bool:
     """Whether a place is the declaration's name, or stands in its decorators."""
     own = declaration.spot
     inside = declaration.start <= (spot.line, spot.column) <= (own.line, own.column)
-    return spot.path == own.path and inside
+    return inside and spot.path == own.path
 
 
 async def _variables(
@@ -94,10 +97,10 @@ async def _variables(
         return bool(spot.line) and not outline.dotted(spot) and not outline.imported(spot)
 
     suspects = []
-    for spot in filter(plain, found):
+    for spot in found:
         source = outline.source(spot.path)
         name = source.word_at(spot.line, spot.column)
-        if name and source.binds(name.text):
+        if name and source.binds(name.text) and plain(spot):
             suspects.append(spot)
     own = {d.spot for d in declarations}
     return [

@@ -13,6 +13,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from punie import gitconfig
 from punie.errors import ToolFailure
 from punie.porcelain import LOG_FORMAT
 from punie.workspace import Completed, Workspace
@@ -33,6 +34,7 @@ ENVIRONMENT: dict[str, str | None] = {
             *("GIT_GRAFT_FILE", "GIT_SHALLOW_FILE", "GIT_REPLACE_REF_BASE", "GIT_ATTR_SOURCE"),
             *("GIT_IMPLICIT_WORK_TREE", "GIT_NO_REPLACE_OBJECTS", "GIT_GLOB_PATHSPECS"),
             *("GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS", "GIT_DIFF_OPTS", "LANGUAGE"),
+            "GIT_CONFIG",  # only `git config` heeds it: it would show other settings than count
         )
     ),
     # A partial clone would fetch what it lacks, with whatever program is configured for it.
@@ -194,10 +196,11 @@ class Repository:
 
     async def _settings(self) -> dict[bytes, bytes]:
         """The settings that tools must know of; of one that is set twice, the last."""
-        wanted = r"^(filter\..+\.(clean|process)|diff\.renames|core\.worktree)$"
-        done = await self.plain("config", "-z", "--get-regexp", wanted, also_ok=1)
-        records = [record.partition(b"\n") for record in done.stdout.split(b"\0")[:-1]]
-        return {key: value for key, _, value in records}
+        before = gitconfig.state(self.folder)
+        if (known := gitconfig.kept(self.folder, before)) is not None:
+            return known
+        done = await self.plain(*gitconfig.LIST)
+        return gitconfig.keep(self.folder, before, done.stdout)
 
     async def _tree(self, *, moved: bool) -> tuple[bytes, set[bytes]]:
         """The prefix of `folder`, and the filters of the submodules below it."""

@@ -15,10 +15,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from punie.workspace import SKIPPED
+from punie.workspace import SKIPPED, shared_path
 
 CONFIGURATION = frozenset({"pyproject.toml", "ty.toml", ".gitignore", ".ignore"})
 """Files that decide which files the server reads, and how."""
+PYTHON = (".py", ".pyi")
+FORMAT, REGULAR = 0o170000, stat.S_IFREG
 CREATED, CHANGED, DELETED = 1, 2, 3
 """LSP kinds of a change."""
 TICK = 50_000_000
@@ -77,6 +79,7 @@ class Sweep:
         self._linked: frozenset[str] = frozenset()
         self._installed: frozenset[tuple[str, int]] = frozenset()
         self._texts: dict[str, tuple[Stamp, bytes]] = {}
+        self._whole: tuple[int, dict[Path, bytes]] | None = None
 
     def note(self, seen: Look) -> list[tuple[str, int]]:
         """Paths of files that are new, changed or gone since the look before, and how."""
@@ -104,24 +107,34 @@ class Sweep:
         return changes
 
     def texts(self) -> dict[Path, bytes]:
-        """The Python files of the last look with their content, sorted; read again if changed."""
+        """The Python files of the last look with their content, sorted; read again if changed.
+
+        The answer is shared as long as nothing changes: do not change it.
+        """
+        if self._whole is not None and self._whole[0] == self.version:
+            return self._whole[1]
+        version, complete = self.version, True
         known, linked, kept = self._known, self._linked, self._texts
         found, size = {}, sum(len(text) for _, text in kept.values())
         for path in sorted(known):
-            if not path.endswith((".py", ".pyi")) or path in linked:
+            if not path.endswith(PYTHON) or path in linked:
                 continue
             entry = kept.get(path)
             if entry is None or entry[0] != known[path]:
                 try:
                     entry = known[path], Path(path).read_bytes()
                 except OSError:  # gone meanwhile
+                    complete = False
                     continue
                 size += len(entry[1])
                 if size < MOST_TEXT:
                     kept[path] = entry
-            found[Path(path)] = entry[1]
+                else:
+                    complete = False
+            found[shared_path(path)] = entry[1]
         for path in kept.keys() - known.keys():
             del kept[path]
+        self._whole = (version, found) if complete else None
         return found
 
 
@@ -134,22 +147,28 @@ def stamps(root: Path, linked: set[str] | None = None) -> dict[str, Stamp]:
     folders = [(str(root), False)]
     while folders:
         folder, by_link = folders.pop()
-        with contextlib.suppress(OSError), os.scandir(folder) as entries:
-            for entry in entries:
-                name = entry.name
-                if name.endswith((".py", ".pyi")) or name in CONFIGURATION:
-                    with contextlib.suppress(OSError):  # deleted meanwhile, or a dead link
-                        at = entry.stat()
-                        if not stat.S_ISREG(at.st_mode):  # reading a pipe may never end
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if name.endswith(PYTHON) or name in CONFIGURATION:
+                        try:
+                            at = entry.stat()
+                        except OSError:  # deleted meanwhile, or a dead link
                             continue
-                        found[entry.path] = (at.st_mtime_ns, at.st_ctime_ns, at.st_size, at.st_ino)
+                        if at.st_mode & FORMAT != REGULAR:  # reading a pipe may never end
+                            continue
+                        path = entry.path
+                        found[path] = (at.st_mtime_ns, at.st_ctime_ns, at.st_size, at.st_ino)
                         if by_link and linked is not None:
-                            linked.add(entry.path)
-                elif name not in SKIPPED:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append((entry.path, by_link))
-                    elif _linked(entry, root):
-                        folders.append((entry.path, True))
+                            linked.add(path)
+                    elif name not in SKIPPED:
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append((entry.path, by_link))
+                        elif _linked(entry, root):
+                            folders.append((entry.path, True))
+        except OSError:  # deleted meanwhile, or closed to us
+            continue
     return found
 
 

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from punie.errors import ToolFailure, UsageError
@@ -65,6 +66,8 @@ class Workspace:
             kind = "is a file" if root.exists() else "does not exist"
             raise UsageError(f"workspace {str(root)!r} {kind}: give a folder with --workspace")
         self.root = root.resolve()
+        self._place = self.root.as_posix()
+        self._inside = self._place.rstrip("/") + "/"
 
     @classmethod
     def around(cls, folder: Path) -> Workspace:
@@ -133,10 +136,10 @@ class Workspace:
 
     def relative(self, path: Path) -> str:
         """A path as results show it: relative to the root, with `/`; odd bytes are U+FFFD."""
-        try:
-            shown = path.relative_to(self.root).as_posix()
-        except ValueError:
-            shown = path.as_posix()
+        shown = path.as_posix()  # pathlib's own way takes ten times as long
+        if shown == self._place:
+            return "."
+        shown = shown.removeprefix(self._inside)
         return shown if shown.isascii() else os.fsencode(shown).decode("utf-8", "replace")
 
     def walk(
@@ -292,6 +295,12 @@ def _unstartable(name: str, env: Mapping[str, str | None], cwd: Path) -> str:
         return ""
     there = isinstance(path, Path) and path.exists()
     return os.strerror(errno.EACCES if there else errno.ENOENT)
+
+
+@lru_cache(maxsize=65536)
+def shared_path(name: str) -> Path:
+    """A path as one object for all, which is quick to compare and to look up."""
+    return Path(name)
 
 
 def _link(aside: Path, path: Path) -> None:

@@ -228,9 +228,11 @@ def cut(result: Result, most: int, limit: int = DEFAULT_LIMIT) -> None:
     `most` bytes in all: the sandbox sees to that.
     """
     room = most - min(ROOM, most // 8)
-    if _cut_fields(result, room, room, limit):
+    was_cut, bulk = _cut_fields(result, room, room, limit)
+    if was_cut:
         result.truncated = True
-    size = len(repr(result))
+    # Writing it all is slow, and ten characters for one are the most that it takes.
+    size = len(repr(result)) if bulk > MOST_JSON // 10 else 0
     while size > MOST_JSON and (longest := _longest_list(result)):
         keep = int(len(longest) * MOST_JSON / size * 0.9)
         del longest[min(keep, len(longest) - 1) :]
@@ -238,27 +240,32 @@ def cut(result: Result, most: int, limit: int = DEFAULT_LIMIT) -> None:
         size = len(repr(result))
 
 
-def _cut_fields(item: Item, most: int, room: int, limit: int) -> bool:
-    """Whether a text or list of an item, or of one in its lists, was too long.
+def _cut_fields(item: Item, most: int, room: int, limit: int) -> tuple[bool, int]:
+    """Whether a text or list of an item, or of one in its lists, was too long; its characters.
 
     `most` is for its own texts, `room` for those in lists, such as hunks.
     """
-    found = False
-    for name in type(item).model_fields:
-        value = getattr(item, name)
-        if isinstance(value, str) and (shorter := middle_cut(value, most)) != value:
-            setattr(item, name, shorter)
-            found = True
-        if isinstance(value, list):
+    found, bulk = False, 0
+    for name, value in vars(item).items():
+        bulk += len(name)
+        if isinstance(value, str):
+            bulk += len(value)
+            if (shorter := middle_cut(value, most)) is not value and shorter != value:
+                setattr(item, name, shorter)
+                found = True
+        elif isinstance(value, list):
             found = found or len(value) > limit
             del value[limit:]
             for number, each in enumerate(value):
                 if isinstance(each, Item):
-                    found = _cut_fields(each, min(room, MOST_ITEM), room, limit) or found
-                elif isinstance(each, str) and (shorter := middle_cut(each, room)) != each:
-                    value[number] = shorter
-                    found = True
-    return found
+                    inner, more = _cut_fields(each, min(room, MOST_ITEM), room, limit)
+                    found, bulk = found or inner, bulk + more
+                elif isinstance(each, str):
+                    bulk += len(each)
+                    if (shorter := middle_cut(each, room)) != each:
+                        value[number] = shorter
+                        found = True
+    return found, bulk
 
 
 def _longest_list(item: Item) -> list[Any] | None:

@@ -391,6 +391,6 @@ def _reference(lookup: Lookup, spot: Spot, is_override: bool) -> SymbolReference
         line=spot.line,
         column=spot.column,
         preview=source.line(spot.line),
-        is_import=lookup.imported(spot),
+        is_import=source.import_at(source.offset(spot.line, spot.column)) is not None,
         is_override=is_override,
     )

@@ -102,14 +102,14 @@ async def search_text(
         raise UsageError(f"pattern {pattern!r} {reason}: give what one line holds")
     deadline = time.monotonic() + context.settings.tool_seconds * 0.9
     target, files = await _files(context, path)
-    names = [name for name, facts in files.items() if stat.S_ISREG(facts.st_mode)]
+    named = [(name, at.st_size) for name, at in files.items() if stat.S_ISREG(at.st_mode)]
     problem = _problem(pattern)
     plain = not grep.SPECIAL.intersection(pattern)
     search = None
     if not plain and problem is None:
-        search = await _search(context, pattern, names, limit, deadline, plain=False)
+        search = await _search(context, pattern, named, limit, deadline, plain=False)
     if search is None or not search.count:
-        literal = await _search(context, pattern, names, limit, deadline, plain=True)
+        literal = await _search(context, pattern, named, limit, deadline, plain=True)
         search = literal if literal.count or search is None else search
     if not search.count:
         _explain(context, pattern, problem, target)
@@ -156,11 +156,12 @@ def _listed(
             if fits(shown.removeprefix(prefix)) or (prefix and fits(shown))
         ]
     found, unread = [], []
+    root = os.fsencode(workspace.root).rstrip(b"/") + b"/"
     for name, shown, facts in chosen[:limit]:
         count = 0
         if stat.S_ISREG(facts.st_mode):
             try:
-                count = grep.count_lines(os.path.join(os.fsencode(workspace.root), name))  # noqa: PTH118
+                count = grep.count_lines(root + name, facts.st_size)
             except OSError as error:
                 unread.append((shown, error.strerror or str(error)))
         found.append(ListedFile(path=shown, size=facts.st_size, line_count=count))
@@ -181,7 +182,13 @@ async def _files(context: Context, path: str) -> tuple[Path, Listing]:
 
 
 async def _search(
-    context: Context, pattern: str, names: list[bytes], limit: int, deadline: float, *, plain: bool
+    context: Context,
+    pattern: str,
+    named: list[tuple[bytes, int]],
+    limit: int,
+    deadline: float,
+    *,
+    plain: bool,
 ) -> Search:
     """Search the files, where it may take for ever in a process that can be killed."""
     search = Search(pattern, plain=plain, limit=limit)
@@ -198,7 +205,7 @@ async def _search(
             return stopped.is_set() or time.monotonic() > deadline
 
         try:
-            await asyncio.to_thread(search.run, root, names, is_late, width)
+            await asyncio.to_thread(search.run, root, named, is_late, width)
             return search
         except grep.TooWide:
             pass
@@ -209,7 +216,7 @@ async def _search(
     done = await context.workspace.run(
         [sys.executable, "-I", "-S", "-B", "-c", WORKER, str(Path(grep.__file__).parents[1])],
         timeout=deadline - time.monotonic(),
-        stdin=marshal.dumps((pattern, limit, root, names)),
+        stdin=marshal.dumps((pattern, limit, root, named)),
     )
     if done.timed_out:
         raise late
