@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from acp import interfaces, schema
 
@@ -26,7 +26,7 @@ from punie.wrap import (
     Request,
 )
 
-Update = (
+Update: TypeAlias = (
     schema.UserMessageChunk
     | schema.AgentMessageChunk
     | schema.ToolCallStart
