@@ -177,7 +177,7 @@ def test_every_tool_is_offered_as_it_is_declared_and_answers(spawn: Connect) -> 
                 assert found["success"], (name, found["parse_error"])
                 assert not result.is_error
                 assert set(found) == set(tool.result.model_fields)
-            assert "def git_status(" in (offered["execute_code"].description or "")
+            assert "def git_status(" in str(offered["execute_code"].description)
 
     asyncio.run(run())
 
@@ -242,7 +242,7 @@ def test_what_is_not_approved_does_not_happen(
                 result = await client.call_tool(name, arguments)
                 found = content(result)
                 assert result.is_error
-                assert said in (found.get("parse_error") or found.get("error"))
+                assert said in str(found.get("parse_error") or found.get("error"))
 
     asyncio.run(run())
     assert repos.git(root, "status", "--porcelain") == b""
@@ -483,7 +483,7 @@ def test_two_clients_at_once_on_two_workspaces(root: Path, tmp_path: Path, mode:
         both = ("-w", roots[0], "-w", roots[1])
         async with serving(root, tmp_path, *both) as url:
             found = await asyncio.gather(count(url, roots[0]), count(url, roots[1]))
-            assert found == [[4] * 5, [1] * 5]
+            assert list(found) == [[4] * 5, [1] * 5]
             async with Client(url, mode=mode) as client:
                 (tool, *_) = (await client.list_tools()).tools
                 assert tool.input_schema["properties"]["workspace"]["enum"] == list(roots)

@@ -120,6 +120,7 @@ OWNED: dict[str, tuple[str, Any]] = {
     "read_only": ("true", False),
     "yes": ("true", False),
     "trust": ("true", False),
+    "approve": ('{allow = [{effect = "run"}]}', {"allow": [], "refuse": []}),
     "language_server": ('"touch /tmp/evil"', ""),
     "python": ('"./evil"', ""),
     "traces": ("false", True),
