@@ -125,7 +125,8 @@ class Store:
                     "SELECT id, asked, workspace, record FROM trajectories WHERE id = ?", (number,)
                 ).fetchone()
             if row:
-                return {"id": row[0], "asked": row[1], "workspace": row[2]} | json.loads(row[3])
+                record: dict[str, Any] = json.loads(row[3])
+                return {"id": row[0], "asked": row[1], "workspace": row[2]} | record
         raise UsageError(f"no trace {number}: `punie traces list` shows what there is")
 
     def prune(self, days: float) -> int:
