@@ -123,4 +123,5 @@ def programs(root: Path) -> Iterator[tuple[str, str, dict[str, Any], Bare]]:
 def _word(root: Path, file: str) -> str:
     """The name of a function of a file."""
     found = re.findall(r"^def (\w+)|^class (\w+)", (root / file).read_text("utf-8"), re.MULTILINE)
-    return next(a or b for a, b in found)
+    names: list[str] = [a or b for a, b in found]
+    return names[0]

@@ -242,7 +242,7 @@ def test_what_is_not_approved_does_not_happen(
                 result = await client.call_tool(name, arguments)
                 found = content(result)
                 assert result.is_error
-                assert said in str(found.get("parse_error") or found.get("error"))
+                assert str(said) in str(found.get("parse_error") or found.get("error"))
 
     asyncio.run(run())
     assert repos.git(root, "status", "--porcelain") == b""
@@ -482,8 +482,8 @@ def test_two_clients_at_once_on_two_workspaces(root: Path, tmp_path: Path, mode:
     async def run() -> None:
         both = ("-w", roots[0], "-w", roots[1])
         async with serving(root, tmp_path, *both) as url:
-            found = await asyncio.gather(count(url, roots[0]), count(url, roots[1]))
-            assert list(found) == [[4] * 5, [1] * 5]
+            found = [*await asyncio.gather(count(url, roots[0]), count(url, roots[1]))]
+            assert found == [[4] * 5, [1] * 5]
             async with Client(url, mode=mode) as client:
                 (tool, *_) = (await client.list_tools()).tools
                 assert tool.input_schema["properties"]["workspace"]["enum"] == list(roots)
