@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,10 @@ OWNED: dict[str, tuple[str, Any]] = {
     "read_only": ("true", False),
     "yes": ("true", False),
     "trust": ("true", False),
-    "approve": ('{allow = [{effect = "run"}]}', {"allow": [], "refuse": []}),
+    "approve": (
+        '{allow = [{effect = "run", tool = "", path = "", command = ""}], refuse = []}',
+        {"allow": [], "refuse": []},
+    ),
     "language_server": ('"touch /tmp/evil"', ""),
     "python": ('"./evil"', ""),
     "traces": ("false", True),
@@ -151,7 +155,7 @@ def test_a_repository_cannot_make_the_owner_s_settings(
 def test_the_owner_s_own_file_makes_them(tmp_path: Path, name: str) -> None:
     value, stays = OWNED[name]
     place(tmp_path, tmp_path / "root", {"user": f"{name} = {value}"})
-    assert load(tmp_path, tmp_path / "root")[name] == json.loads(value) != stays
+    assert load(tmp_path, tmp_path / "root")[name] == tomllib.loads(f"x = {value}")["x"] != stays
 
 
 # --- mistakes
