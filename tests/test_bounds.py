@@ -22,6 +22,7 @@ BYTES = 64_000
 TOOLS = load_tools()
 
 VALUES = "".join(f'value_{n}: int = target("")\n' for n in range(MANY))
+OTHERS = VALUES.replace("value_", "other_")
 OVERLOADS = "".join(f"@overload\ndef over(x: Literal[{n}]) -> int: ...\n" for n in range(MANY))
 FLOOD = f'''\
 from typing import Literal, overload
@@ -50,7 +51,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
     "git_show": ({"commit": "flood"}, {"additions": 2 * MANY}),
     "git_branch": ({}, {}),
     "read_file": ({"path": "long.txt"}, {"line_count": 40_000}),
-    "write_file": ({"path": "new.py", "content": LINT + VALUES + f'"""{LONG}"""\n'}, {}),
+    "write_file": ({"path": "new.py", "content": LINT + OTHERS + f'"""{LONG}"""\n'}, {}),
     "run_command": ({"command": "yes 漢字 | head -n 200000; echo done >&2"}, {}),
     "search_text": ({"pattern": "value_"}, {"match_count": MANY}),
     "list_files": ({"pattern": "f*.txt"}, {"file_count": MANY}),

@@ -1,4 +1,4 @@
-"""`punie audit`: is the data fit to train on?"""
+"""`punie audit`: whether data is fit to train on."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ class Literal(NamedTuple):
 
 
 _ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"\\": b"\\", b"'": b"'", b'"': b'"'}
+_ESCAPES |= {b"f": b"\f", b"b": b"\b", b"v": b"\v", b"a": b"\a"}
 _TOKEN = re.compile(rb"""#[^\n]*|(?P<prefix>\b[A-Za-z]{1,2})?(?P<quote>"{3}|'{3}|["'])""")
 _KEYWORD = re.compile(rb"(\w+)[ ]?=[ ]?$")
 _CALLED = re.compile(rb"(\w+)\($")
