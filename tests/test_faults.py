@@ -50,7 +50,7 @@ def wrap_git(folder: Path, verb: str, keep: int, end: str = "exit 0") -> str:
         ("search_text", {"pattern": "total"}, "ls-files", 20, "git ls-files was cut off"),
         # Three digits of a hash are a shorter name of the same commit.
         ("git_log", {"path": "shop"}, "log", 44, "git log was cut off"),
-        ("git_diff", {}, "diff", 696, "git diff was cut off"),
+        ("git_diff", {}, "diff", 301, "git diff was cut off"),
         ("git_branch", {}, "for-each-ref", 56, "git for-each-ref was cut off"),
         ("git_blame", {"path": "shop/orders.py"}, "blame", 400, "git blame was cut off"),
     ],
