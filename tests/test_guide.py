@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from punie.engine.guide import FIRST, UNSURE, Answers, Guide
+from punie.engine.guide import FIRST, TRIES, UNSURE, Answers, Guide
 from punie.engine.llama import LlamaEngine
 from punie.models import base_file
 from punie.prompt import COMPACT, Message
@@ -43,6 +43,11 @@ def test_a_model_is_unsure_where_answers_part_and_at_the_beginning() -> None:
     assert not guide.unsure(b"Stash s", FIRST, far)  # its own words for the only one left
     assert not guide.unsure(b"<code>print(", 2, far)
     assert not Guide("<code>", None, None).unsure(b"", 0, far)
+
+
+def test_a_reply_is_given_up_after_many_refusals() -> None:
+    guide = Guide("<code>", None, None)
+    assert [guide.lost() for _ in range(TRIES + 1)] == [False] * TRIES + [True]
 
 
 @pytest.mark.model

@@ -15,6 +15,8 @@ from punie.engine.copying import Copying
 
 UNSURE = math.log(30)
 """How much likelier another token may be than the next one of any checked answer."""
+TRIES = 60_000
+"""Tokens that are refused in one reply before it is given up: some seconds of work."""
 FIRST = 8
 """Tokens after which a model that leaves no choice of answers may disagree with the wording."""
 
@@ -41,6 +43,7 @@ class Guide:
     def __init__(self, opener: str, copying: Copying | None, answers: Answers | None) -> None:
         """`opener` is what a program begins with; None = no limit."""
         self._opener, self._copying, self._answers = opener.encode(), copying, answers
+        self._refused = 0
 
     def allows(self, reply: bytes) -> bool:
         """Whether the unfinished reply may go on as it is."""
@@ -48,6 +51,12 @@ class Guide:
         if marker:
             return self._copying is None or self._copying.allows(code)
         return self._answers is None or bool(self._answers.beginning(words))
+
+    def lost(self) -> bool:
+        """Whether so much was refused that the model plainly wants to say something else. Ask
+        once for each token that is tried in vain."""
+        self._refused += 1
+        return self._refused > TRIES
 
     def may_end(self, reply: bytes) -> bool:
         """Whether the reply may end here."""

@@ -270,6 +270,8 @@ class LlamaEngine:
                 return None
             if self._may_follow(int(token), reply, guide):
                 return int(token)
+            if guide.lost():
+                return None
         return None
 
     def _may_follow(self, token: int, reply: bytes, guide: Guide) -> bool:
