@@ -67,6 +67,9 @@ def test_the_report_adds_up_and_says_what_was_dropped(made: Path) -> None:
     assert set(report["train"]["tools"]) >= {"git_status", "find_references", "pytest_run"}
     assert report["rejects"]
     assert "/" not in "".join(report["rejects"]), "a reason names no place"
+    tried, same = report["mutations"]["checked"], report["mutations"]["same"]
+    assert tried
+    assert all(0 <= same[intent] <= number for intent, number in tried.items())
 
 
 def test_splits_share_no_phrasing_and_no_question(made: Path) -> None:

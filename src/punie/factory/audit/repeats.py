@@ -14,9 +14,9 @@ Spoken = tuple[tuple[str, str, str], ...]
 
 
 def _spoken(example: Example) -> Spoken:
-    """What is said in an example, apart from the spelling of its questions."""
+    """What is said in an example, apart from capitals and the space between words."""
     return tuple(
-        (m["role"], plain(m["content"]) if m["role"] == "user" else m["content"], m.get("code", ""))
+        (m["role"], " ".join(m["content"].lower().split()), m.get("code", ""))
         for m in example.messages
     )
 

@@ -100,7 +100,7 @@ def coverage(subject: Subject) -> list[Finding]:
         found.append(Finding("field never read", "breach", text, sample=tuple(sorted(unread))))
     if beside := sorted(other - read):
         text = f"{len(beside)} fields of failures and echoes are read by no trained example"
-        found.append(Finding("side field never read", "remark", text, sample=tuple(beside)))
+        found.append(Finding("side field never read", "remark", text, sample=(", ".join(beside),)))
     strange = [(e.id, f) for e in subject.data.examples for f in e.fields if f not in asked | other]
     if strange:
         ids = tuple(dict.fromkeys(i for i, _ in strange))
