@@ -196,7 +196,7 @@ def test_output_up_to_the_limit_is_whole(shop: Path) -> None:
 
 
 def test_the_time_of_tools_is_not_the_program_s_own(shop: Path) -> None:
-    outcome = run(shop, "for n in range(30):\n    git_status()\nprint('done')", program_seconds=0.2)
+    outcome = run(shop, "for n in range(90):\n    git_status()\nprint('done')", program_seconds=0.2)
     assert (outcome.error, outcome.stdout) == (None, "done\n")
     assert sum(call.ms for call in outcome.calls) > 200
 
