@@ -147,6 +147,21 @@ def test_stored_rows_that_no_longer_hold_are_found(corpus: Path) -> None:
     assert asyncio.run(executed.check(Subject(Data(rows[:1]), Norms(), load_tools()), 9)) == []
 
 
+def test_a_conversation_is_run_as_a_whole(corpus: Path) -> None:
+    first = example(0, "print(git_status().clean)", "GitStatusResult.clean")
+    second = example(1, 'print(read_file("shop/orders.py").line_count)')
+    talk = dataclasses.replace(
+        first,
+        messages=(*first.messages, *second.messages),
+        tools=("git_status", "read_file"),
+        fields=("GitStatusResult.clean", "ReadFileResult.line_count"),
+    )
+    half = dataclasses.replace(talk, id="half", tools=second.tools)
+    subject = Subject(Data([talk, half]), Norms(), load_tools(), workspaces=corpus)
+    (finding,) = asyncio.run(executed.check(subject, 9))
+    assert finding.ids == ("half",)
+
+
 def mutated(corpus: Path, intent: Intent, values: dict[str, Any]) -> Mutations:
     async def run() -> Mutations:
         root, mutations = corpus / "shop", Mutations()

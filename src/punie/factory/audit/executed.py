@@ -14,7 +14,7 @@ from punie.factory.audit.data import Example
 from punie.factory.audit.findings import Finding, gathered
 from punie.factory.audit.subject import Subject
 from punie.factory.examples.workshop import Workshop
-from punie.sandbox import Outcome
+from punie.wrap import Call
 
 
 async def check(subject: Subject, count: int, seed: int = 42) -> list[Finding]:
@@ -41,21 +41,22 @@ async def _run(subject: Subject, examples: Sequence[Example]) -> list[tuple[str,
     faults = []
     async with Workshop(inventory.root, inventory, subject.tools.values()) as workshop:
         for example in examples:
-            outcome, fault = await workshop.run(example.programs[-1])
+            ran = [await workshop.run(program) for program in example.programs]
+            fault = next((found for _, found in ran if found), "")
             if example.kind == "unknown":
-                failed = fault or outcome.unread
+                failed = fault or any(outcome.unread for outcome, _ in ran)
                 fault = "" if failed else "it succeeds, though its name is not there"
             elif not fault:
-                fault = _recorded(example, outcome)
+                fault = _recorded(example, [call for outcome, _ in ran for call in outcome.calls])
             if fault:
                 faults.append((example.id, fault))
     return faults
 
 
-def _recorded(example: Example, outcome: Outcome) -> str:
-    """How what the row records differs from what the run did."""
-    called = {call.tool for call in outcome.calls}
-    read = {name for call in outcome.calls for name in call.fields}
+def _recorded(example: Example, calls: Sequence[Call]) -> str:
+    """How what the row records differs from what its programs did."""
+    called = {call.tool for call in calls}
+    read = {name for call in calls for name in call.fields}
     if called != set(example.tools):
         return f"it calls {sorted(called)}, the row says {sorted(example.tools)}"
     other = sorted(read ^ set(example.fields))
