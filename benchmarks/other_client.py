@@ -8,13 +8,16 @@ in a process of its own about the same places. `cold` is the time from the start
 to its first answer, `warm` that of a question not asked before in a process that has answered
 others, `again` that of the same question once more. The clients take turns. Wall time is measured
 here; processor time is that of the client and its server, read from /proc (Linux only), which says
-more on a busy machine. `found` is the number of references (declarations not counted) or symbols
-of all questions together; `more` counts the questions in which each found more than the other.
+more on a busy machine. `found` is the number of references or symbols of all warm questions
+together, `only` how many of them the other does not find; those are listed. Left out on both sides
+is what the other client counts by another rule: declarations among the references, imports among
+the symbols of an outline.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import asyncio
 import json
 import os
@@ -23,7 +26,6 @@ import sys
 import tempfile
 import time
 import venv
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -47,7 +49,7 @@ class Times:
 
     wall: dict[str, list[float]] = field(default_factory=dict)
     processor: dict[str, list[float]] = field(default_factory=dict)
-    found: dict[str, int] = field(default_factory=dict)
+    found: dict[str, set[tuple[Any, ...]]] = field(default_factory=dict)
     """Of each question."""
 
     def note(self, when: str, wall: float, processor: float) -> None:
@@ -70,7 +72,7 @@ class Client:
         )
         self.spent = 0.0
 
-    def ask(self, question: Question) -> tuple[int, float, float]:
+    def ask(self, question: Question) -> tuple[list[list[Any]], float, float]:
         """What was found, wall and processor time."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -82,7 +84,7 @@ class Client:
         if not line:
             raise SystemExit(f"{self.process.args!r} ended at {question!r}")
         before, self.spent = self.spent, processor_time(self.process.pid)
-        return int(line), wall, self.spent - before
+        return json.loads(line), wall, self.spent - before
 
     def close(self) -> None:
         """End it."""
@@ -131,8 +133,9 @@ async def questions(root: Path, most: int) -> list[Question]:
     return [q for asked in (places, files) for q in asked[:: max(1, len(asked) // most)][:most]]
 
 
-def compare(root: Path, pythons: dict[str, str], asked: list[Question], cold: int) -> None:
-    """Ask both clients everything and print the rows."""
+def compare(root: Path, pythons: dict[str, str], asked: list[Question], cold: int) -> list[str]:
+    """Ask both clients everything, print the rows; returns what only one finds, in words."""
+    notes: list[str] = []
     times = {(name, what): Times() for name in pythons for what in ("references", "outline")}
     for what in ("references", "outline"):
         chosen = [q for q in asked if q["what"] == what]
@@ -153,26 +156,39 @@ def compare(root: Path, pythons: dict[str, str], asked: list[Question], cold: in
         for name, client in clients.items():
             here = times[name, question["what"]]
             for when in ("warm", "again"):
-                here.found[key], wall, processor = client.ask(question)
+                answer, wall, processor = client.ask(question)
                 here.note(when, wall, processor)
+                here.found[key] = counted(root, question, answer)
     for client in clients.values():
         client.close()
     for what in ("references", "outline"):
-        more: Counter[str] = Counter()
-        ours, other = (times[name, what].found for name in pythons)
-        for key in ours:
-            more["punie"] += ours[key] > other[key]
-            more["other"] += ours[key] < other[key]
-        for name in pythons:
-            here = times[name, what]
+        for name, other in zip(pythons, reversed(pythons), strict=True):
+            here, there = times[name, what], times[other, what]
             cells = [
                 f"{median(here.wall[when]):.0f} ({median(here.processor[when]):.0f})"
                 for when in ("cold", "warm", "again")
             ]
-            extra = more["punie" if name == "punie" else "other"]
-            found = f"{sum(here.found.values())} in {len(here.found)}"
-            row = [root.name, what, name, *cells, found, str(extra)]
+            only = [each for key in here.found for each in here.found[key] - there.found[key]]
+            found = f"{sum(map(len, here.found.values()))} in {len(here.found)}"
+            row = [root.name, what, name, *cells, found, str(len(only))]
             print(f"| {' | '.join(row)} |", flush=True)
+            notes += [f"{root.name}, {what}, {name} only: {each}" for each in sorted(only)[:12]]
+    return notes
+
+
+def counted(root: Path, question: Question, answer: list[list[Any]]) -> set[tuple[Any, ...]]:
+    """What both clients should find; a symbol of an outline by its name and line."""
+    if question["what"] == "outline":
+        tree = ast.parse((root / question["file"]).read_bytes())
+        imports = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+        lines = {n for each in imports for n in range(each.lineno, (each.end_lineno or 0) + 1)}
+        return {(question["file"], line, name) for name, line, _ in answer if line not in lines}
+    found = set()
+    for file, line, column in answer:
+        before = (root / file).read_text("utf-8").splitlines()[line - 1][: column - 1]
+        if not before.strip().startswith(("def", "class", "async def", "@")) or "(" in before:
+            found.add((file, line, column))
+    return found
 
 
 def main() -> None:
@@ -196,12 +212,15 @@ def main() -> None:
         kept = ("multilspy", "jedi")
         print(", ".join(line for line in listed.stdout.splitlines() if line.startswith(kept)))
         print(f"load average {os.getloadavg()[0]:.1f}; wall (processor) milliseconds, medians\n")
-        print("| repository | question | client | cold | warm | again | found | more |")
+        print("| repository | question | client | cold | warm | again | found | only |")
         print("|---" * 8 + "|")
+        notes: list[str] = []
         for name in options.names:
             root = build(name, Path(folder)).resolve()
             asked = asyncio.run(questions(root, options.symbols))
-            compare(root, {"punie": sys.executable, "multilspy": python}, asked, options.cold)
+            pythons = {"punie": sys.executable, "multilspy": python}
+            notes += compare(root, pythons, asked, options.cold)
+        print("", *notes, sep="\n")
 
 
 if __name__ == "__main__":

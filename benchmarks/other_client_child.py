@@ -1,8 +1,9 @@
-"""One client of `other_client.py`: answers each line of its input with the number of results.
+"""One client of `other_client.py`: answers each line of its input with what it finds.
 
     python other_client_child.py punie|multilspy REPOSITORY
 
-A line is `{"what": "references" | "outline", "file": …, "line": …, "column": …}`, 1-based.
+A line is `{"what": "references" | "outline", "file": …, "line": …, "column": …}`, 1-based. The
+answer is a list of `[file, line, column]`, or of `[name, line, kind]`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,18 @@ async def punie(root: Path) -> None:
     """Answer with our tools."""
     from punie.lsp import Server
     from punie.settings import Settings
-    from punie.tools.navigation import document_symbols, find_references
+    from punie.tools.navigation import (
+        DocumentSymbol,
+        DocumentSymbolsResult,
+        FindReferencesResult,
+        document_symbols,
+        find_references,
+    )
     from punie.workspace import Workspace
     from punie.wrap import Context, call
+
+    def flat(symbols: list[DocumentSymbol]) -> list[DocumentSymbol]:
+        return [each for symbol in symbols for each in (symbol, *flat(symbol.children))]
 
     server = Server(Workspace(root), Settings())
     context = Context(Workspace(root), Settings(), server)
@@ -29,11 +39,16 @@ async def punie(root: Path) -> None:
         what = question.pop("what")
         tool = find_references if what == "references" else document_symbols
         question = {"file_path": question.pop("file")} | question
+        question |= {"limit": 100_000} if tool is find_references else {}
         result, _ = await call(tool, context, tool.bind((), question))
         if not result.success:
             raise SystemExit(result.parse_error)
-        counts = dict(result)
-        print(counts.get("reference_count", counts.get("symbol_count")), flush=True)
+        if isinstance(result, FindReferencesResult):
+            found = [[r.file, r.line, r.column] for r in result.references]
+        else:
+            assert isinstance(result, DocumentSymbolsResult)
+            found = [[s.name, s.line, s.kind] for s in flat(result.symbols)]
+        print(json.dumps(found), flush=True)
     await server.close()
 
 
@@ -48,13 +63,22 @@ async def multilspy(root: Path) -> None:
     async with server.start_server():
         for line in sys.stdin:
             question = json.loads(line)
-            found: list[Any]
             if question["what"] == "references":
                 place = question["line"] - 1, question["column"] - 1
-                found = await server.request_references(question["file"], *place)
+                answer = await server.request_references(question["file"], *place)
+                found = [[a["relativePath"], *start(a["range"])] for a in answer]
             else:
-                found, _ = await server.request_document_symbols(question["file"])
-            print(len(found), flush=True)
+                answer, _ = await server.request_document_symbols(question["file"])
+                places = [a.get("selectionRange") or a["location"]["range"] for a in answer]
+                found = [
+                    [a["name"], start(p)[0], a["kind"]] for a, p in zip(answer, places, strict=True)
+                ]
+            print(json.dumps(found), flush=True)
+
+
+def start(span: dict[str, Any]) -> tuple[int, int]:
+    """Line and column, 1-based, where a range begins."""
+    return span["start"]["line"] + 1, span["start"]["character"] + 1
 
 
 if __name__ == "__main__":

@@ -66,9 +66,8 @@ def programs(root: Path) -> Iterator[tuple[str, str, dict[str, Any], Bare]]:
     """Tool, which question, its arguments, and the bare way; writes two files of tests."""
     repos.write(root, dict(TESTS))
     listed = repos.git(root, "ls-files", "-z", "--", "*.py").split(b"\0")[:-1]
-    file = max(
-        (os.fsdecode(name) for name in listed), key=lambda name: (root / name).stat().st_size
-    )
+    names = [os.fsdecode(name) for name in listed]
+    file = max(names, key=lambda name: (root / name).stat().st_size)
     git = child_environment()
     quality = git | {"PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])}
 
@@ -79,7 +78,12 @@ def programs(root: Path) -> Iterator[tuple[str, str, dict[str, Any], Bare]]:
 
         async def bare() -> int | None:
             done = subprocess.run(  # noqa: ASYNC221 (the bare way waits)
-                command, cwd=root, env=env, capture_output=True, check=False
+                command,
+                cwd=root,
+                env=env,
+                capture_output=True,
+                check=False,
+                start_new_session=True,  # as ours: Linux shares the processor out by session
             )
             return done.stdout.count(b"\n") if counted else None
 
@@ -94,7 +98,7 @@ def programs(root: Path) -> Iterator[tuple[str, str, dict[str, Any], Bare]]:
         ("git_branch", {}, ["for-each-ref", BRANCH_FORMAT, "refs/heads"]),
     ):
         yield row(tool, "", dict(arguments), [*GIT, *command], git)
-    word = _word(root, file)
+    word = next(filter(None, (_word(root, each) for each in [file, *names])))
     for what, pattern, kind in (
         ("a name", word, "-F"),
         ("common text", "import", "-F"),
@@ -121,7 +125,6 @@ def programs(root: Path) -> Iterator[tuple[str, str, dict[str, Any], Bare]]:
 
 
 def _word(root: Path, file: str) -> str:
-    """The name of a function of a file."""
-    found = re.findall(r"^def (\w+)|^class (\w+)", (root / file).read_text("utf-8"), re.MULTILINE)
-    names: list[str] = [a or b for a, b in found]
-    return names[0]
+    """The name of the first function or class of a file, empty if it has none."""
+    found = re.search(r"^(?:def|class) (\w+)", (root / file).read_text("utf-8"), re.MULTILINE)
+    return found[1] if found else ""

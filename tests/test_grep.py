@@ -12,7 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from punie import text as encoded
-from punie.grep import LARGEST, WIDTH, Search, TooWide, count_lines, required, safe_width, window
+from punie.grep import (
+    LARGEST,
+    PART,
+    WIDTH,
+    Search,
+    TooWide,
+    count_lines,
+    required,
+    safe_width,
+    window,
+    within_lines,
+)
 from punie.listing import matcher
 from punie.tools.files import split_lines
 from punie.wrap import CUT_NOTE, middle_cut
@@ -101,6 +112,44 @@ def test_a_search_finds_the_lines_that_match_one_by_one(
         assert search.count == len(expected)
         assert [(n, text) for _, n, text, _ in search.matches] == expected[:3]
         assert count_lines(f"{folder}/x.txt".encode(), len(data)) == len(lines)
+
+
+@pytest.mark.parametrize("pattern", [r"\d+ \w+$", "^$", "^[ab]", "b?", r"\b1|0$"])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_many_lines_at_once_are_as_good_as_one_by_one(
+    tmp_path: Path, pattern: str, end: str
+) -> None:
+    lines = [["a 1", "", "17 b", "b" * 90, "10", "x 0 y"][n * 7 // 3 % 6] for n in range(PART // 5)]
+    content = "\n".join(lines) + end
+    write(tmp_path, {"x": content})
+    search = Search(pattern, plain=False, limit=10_000)
+    assert search.inside is not None
+    search.run(bytes(tmp_path), [(b"x", len(content))], lambda: False, 200)
+    expected = [
+        (n, line)
+        for n, line in enumerate(content.removesuffix("\n").split("\n"), 1)
+        if re.search(pattern, line)
+    ]
+    assert expected
+    assert [(n, text) for _, n, text, _ in search.matches] == expected
+
+
+def test_many_lines_at_once_heed_the_time_and_the_width(tmp_path: Path) -> None:
+    write(tmp_path, {"x": "1\n" * 5 * PART, "y": "1\n" + "a" * 11})
+    looks = iter([False, False, False])
+    with pytest.raises(TimeoutError):
+        Search(r"\d+$", plain=False, limit=9).run(
+            bytes(tmp_path), [(b"x", 10 * PART)], lambda: next(looks, True), 10
+        )
+    with pytest.raises(TooWide):
+        Search(r"\d+$", plain=False, limit=9).run(bytes(tmp_path), [(b"y", 13)], lambda: False, 10)
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"a\s", r"\D", r"[^a]", "(?=a)", r"\Aa", r"a\Z", "[\t-~]", r"(a)\1", r"\x0a"]
+)
+def test_what_may_match_a_line_end_is_tried_on_each_line(pattern: str) -> None:
+    assert not within_lines(pattern)
 
 
 @pytest.mark.parametrize("size", [0, 1, 5, 6, 7, 9000])

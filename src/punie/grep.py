@@ -26,6 +26,10 @@ _REPEAT = re.compile(r"[*+?]+")
 SAFE_WIDTHS = {0: LARGEST, 1: 1000, 2: 200}
 """Characters of a line on which an expression with so many repeats takes under 0.1 s."""
 
+TELLING = 3
+"""Characters of a text that is not in nearly every line."""
+PART = 10_000
+"""Characters, or few more, that are tried at once between two looks at the time."""
 TURNS = 50
 """Lines that are tried between two looks at the time."""
 
@@ -46,6 +50,8 @@ class Search:
         """`plain` takes the pattern as it stands, else it is a valid regular expression."""
         self.needle = pattern if plain else required(pattern)
         self.search = None if plain else re.compile(pattern).search
+        lines = None if plain or not within_lines(pattern) else re.compile(pattern, re.MULTILINE)
+        self.inside = lines.search if lines else None
         self.tail = re.compile(re.escape(pattern) + "[^\n]*") if plain else None
         self.limit = limit
         self.count = 0
@@ -94,6 +100,9 @@ class Search:
     def _lines(self, shown: str, data: bytes, late: Callable[[], bool], width: int) -> None:
         """Try the lines that hold the needle."""
         content = text_of(data, shown)
+        if self.inside and len(self.needle) < TELLING:
+            self._many_lines(shown, content, late, width)
+            return
         if not self.needle:
             self._every_line(shown, content, late, width)
             return
@@ -121,6 +130,29 @@ class Search:
         for number, line in enumerate(lines, 1):
             if match := self._tried(line, late, width):
                 self._add(shown, number, line, match.span())
+
+    def _many_lines(self, shown: str, content: str, late: Callable[[], bool], width: int) -> None:
+        """As `_every_line`, many at a time, for what matches no line end."""
+        assert self.inside is not None
+        text = content.removesuffix("\n")
+        if max(map(len, text.split("\n"))) > width:
+            raise TooWide
+        at, number, counted = 0, 1, 0
+        while content and at <= len(text):
+            if late():
+                raise TimeoutError
+            stop = text.find("\n", at + PART)
+            stop = len(text) if stop < 0 else stop
+            while at <= stop and (match := self.inside(text, at, stop)):
+                start = text.rfind("\n", 0, match.start()) + 1
+                end = text.find("\n", match.start())
+                end = len(text) if end < 0 else end
+                number += text.count("\n", counted, start)
+                counted = start
+                span = (match.start() - start, match.end() - start)
+                self._add(shown, number, text[start:end], span)
+                at = end + 1
+            at = max(at, stop + 1)
 
     def _tried(self, line: str, late: Callable[[], bool], width: int) -> re.Match[str] | None:
         if len(line) > width:
@@ -167,6 +199,16 @@ def safe_width(pattern: str) -> int:
     """
     bare = re.sub(r"\\.", "", pattern, flags=re.DOTALL)
     return 0 if set("{(") & set(bare) else SAFE_WIDTHS.get(len(_REPEAT.findall(bare)), 0)
+
+
+def within_lines(pattern: str) -> bool:
+    """Whether a valid regular expression is sure to match the same in a line as in many lines.
+
+    Nothing in it may match or look at a line end, but `^` and `$`, which can be told to.
+    """
+    escaped = re.findall(r"\\(.)", pattern, re.DOTALL)
+    known = all(char in "dwb" or not char.isalnum() for char in escaped)
+    return known and not re.search(r"\[\^|\(\?|[\x00-\x1f]", pattern)
 
 
 def required(pattern: str) -> str:

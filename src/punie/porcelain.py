@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
 from punie.errors import ToolFailure
 
@@ -243,6 +244,7 @@ def parse_branches(output: bytes) -> Iterator[Branch]:
         )
 
 
+@lru_cache(maxsize=4096)
 def iso_date(seconds: bytes, zone: bytes) -> str:
     """Git's seconds since 1970 and `+0200` as ISO 8601; empty when there is no such date."""
     try:
