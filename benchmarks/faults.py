@@ -8,10 +8,12 @@ one or an error that names what failed, within the time limit; no process is lef
 workspace has changed, git's own included; and the same query without a fault is right again.
 Prints a table, then each violation with its number, which `--only` repeats; exits 1 on any.
 
-The children are found by wrappers that stand first on PATH and beside the interpreter. A fault is
+The children are met by wrappers that stand first on PATH and beside the interpreter. A fault is
 `kill` (SIGKILL), `stop` (SIGSTOP) or `cut`: only the first bytes of the output arrive, then the
-program ends with status 0 or 1 or by a signal. Output that is cut just behind a whole record, by a
-program that then says all went well, cannot be told from a shorter answer; `cut` may meet that.
+program ends with status 0 or 1 or by a signal. Pytest and a warm server are killed and stopped at a
+moment of their time; git, ruff and ty, which are done too soon for that, at a byte of their output.
+Output that is cut just behind a whole record, by a program that then says all went well, cannot be
+told from a shorter answer; `cut` may meet that.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ GRACE = 5.0
 KINDS = ("kill", "stop", "cut")
 ENDS = ("0", "1", "KILL", "PIPE")
 """How a program ends whose output was cut: with a status or by a signal."""
-LONGEST = 20_000
+LONGEST = 4_000
 """Most bytes that are passed on before a cut."""
 
 QUERIES: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -92,7 +94,9 @@ name={name}
 start=0
 while ! mkdir "$FAULTS_STAGE/starts/$start" 2>/dev/null; do start=$((start + 1)); done
 [ "$start" = "$FAULT_START" ] || exec {real} "$@"
-if [ "$FAULT_KIND" = cut ]; then exec {python} -IS {cutter} {real} "$@"; fi
+case "$name $FAULT_KIND" in
+  "server cut" | git* | ruff* | "ty "*) exec {python} -IS {cutter} {real} "$@" ;;
+esac
 (sleep "$FAULT_DELAY"; : >"$FAULTS_STAGE/struck"; kill -s "$FAULT_KIND" $$) \\
   </dev/null >/dev/null 2>&1 &
 exec {real} "$@"
@@ -102,18 +106,21 @@ CUTTER = """\
 import os, signal, subprocess, sys
 left, end = int(os.environ["FAULT_BYTES"]), os.environ["FAULT_END"]
 child = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE)
-while chunk := os.read(child.stdout.fileno(), 65536):
-    os.write(1, chunk[:left])
-    left -= len(chunk)
-    if left < 0:
-        child.kill()
-        child.wait()
-        open(os.environ["FAULTS_STAGE"] + "/struck", "w").close()
-        if end.isdigit():
-            os._exit(int(end))
-        os.kill(os.getpid(), getattr(signal, "SIG" + end))
-status = child.wait()
-sys.exit(status if status >= 0 else 128 - status)
+if os.environ["FAULT_PROGRAM"] == "server":
+    while left > 0 and (chunk := os.read(child.stdout.fileno(), 65536)):
+        os.write(1, chunk[:left])
+        left -= len(chunk)
+else:
+    whole = child.stdout.read()
+    sys.stdout.buffer.write(whole[: int(len(whole) * float(os.environ["FAULT_MOMENT"]))])
+    sys.stdout.buffer.flush()
+child.kill()
+child.wait()
+open(os.environ["FAULTS_STAGE"] + "/struck", "w").close()
+if end.isdigit():
+    os._exit(int(end))
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+os.kill(os.getpid(), getattr(signal, "SIG" + end))
 """
 
 
@@ -127,27 +134,30 @@ class Fault:
     arguments: dict[str, Any]
     kind: str
     start: int
-    """Which start of the program within the query it strikes, from 0."""
+    """Which start of the program within the query it strikes; of n, the remainder by n."""
     moment: float
-    """When, as a part of the undisturbed query's time."""
+    """When, as a part of the undisturbed query's time, or of the output of git, ruff and ty."""
     keep: int
-    """Bytes that arrive before a cut."""
+    """Bytes of a language server that arrive before a cut."""
     end: str
+    """How the program ends or, for `STOP`, does not."""
 
     @classmethod
     def drawn(cls, seed: int, number: int) -> Fault:
         chance = random.Random(f"{seed}/{number}")
         program, tool, arguments = chance.choice(QUERIES)
         kind = chance.choice(KINDS if program != "pytest" else KINDS[:2])
-        start = chance.choice((0, 0, 1, 2)) if program == "git" else 0
+        start = chance.randrange(12)
         keep = int(math.exp(chance.uniform(0, math.log(LONGEST)))) - 1
-        moment, end = chance.uniform(0, 1.1), chance.choice(ENDS)
+        moment = chance.choice((0.0, *(chance.uniform(0, 0.95) for _ in range(9))))
+        end = chance.choice(ENDS) if kind == "cut" else kind.upper()
         return cls(number, program, tool, arguments, kind, start, moment, keep, end)
 
     def __str__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
-        how = f"after {self.keep} bytes, end {self.end}" if self.kind == "cut" else ""
-        when = how or f"at {self.moment:.2f} of its time"
+        when = f"at {self.moment:.2f}, end {self.end}"
+        if self.program == "server" and self.kind == "cut":
+            when = f"after {self.keep} bytes, end {self.end}"
         return f"{self.tool}({given}): {self.kind} {self.program} (start {self.start}) {when}"
 
 
@@ -158,8 +168,10 @@ class Bench:
     folder: Path
     seconds: float
     tools: dict[str, Any] = field(default_factory=load_tools)
-    right: dict[str, tuple[object, float]] = field(default_factory=dict)
-    """By query: what it answers, and in how many seconds."""
+    right: dict[str, tuple[object, float, int]] = field(default_factory=dict)
+    """By query: what it answers, in how many seconds, with how many starts of its program."""
+    took: float = 0.0
+    """Seconds of the last query with a fault."""
 
     def __post_init__(self) -> None:
         self.root = create(self.folder / "shop")
@@ -180,25 +192,37 @@ class Bench:
         async with asyncio.timeout(self.seconds + 2 + GRACE):
             return (await call(self.tools[tool], context, given))[0]
 
-    async def undisturbed(self, tool: str, arguments: dict[str, Any]) -> tuple[object, float]:
-        """The right answer of a query and its time; asked once."""
-        key = f"{tool} {arguments}"
+    async def undisturbed(self, fault: Fault) -> tuple[object, float, int]:
+        """The right answer of a query, its time and how often it starts its program; asked once."""
+        key = f"{fault.tool} {fault.arguments}"
         if key not in self.right:
-            await self.ask(tool, arguments)  # warm
+            await self.ask(fault.tool, fault.arguments)  # warm
+            self.forget()
+            (self.folder / "starts").mkdir()
+            os.environ |= {"FAULT_PROGRAM": fault.program, "FAULT_START": "none"}
             begun = time.monotonic()
-            result = await self.ask(tool, arguments)
+            result = await self.ask(fault.tool, fault.arguments)
+            seconds = time.monotonic() - begun
+            starts = len(list((self.folder / "starts").iterdir()))
+            self.disarm()
             if not result.success:
                 raise SystemExit(f"{key} fails without a fault: {result.parse_error}")
-            self.right[key] = (essence(result.model_dump()), time.monotonic() - begun)
+            self.right[key] = (essence(result.model_dump()), seconds, max(starts, 1))
         return self.right[key]
+
+    def forget(self) -> None:
+        """Touch a file, so that the language server's kept answers are not given again."""
+        os.utime(self.root / "shop/report.py")
 
     async def strike(self, fault: Fault) -> tuple[str, list[str]]:
         """`right`, `error` or `missed` (right, and the fault came too late), and violations."""
-        expected, seconds = await self.undisturbed(fault.tool, fault.arguments)
+        expected, seconds, starts = await self.undisturbed(fault)
         before = repos.snapshot(self.root)
-        timer = await self.arm(fault, fault.moment * seconds)
+        self.forget()
+        timer = await self.arm(fault, fault.moment * seconds, fault.start % starts)
         wrong: list[str] = []
         verdict = "right"
+        begun = time.monotonic()
         try:
             result = await self.ask(fault.tool, fault.arguments)
             if not result.success:
@@ -209,6 +233,7 @@ class Bench:
                 wrong.append(f"wrong answer: {result!s:.300}")
         except TimeoutError:
             wrong.append(f"over its limit of {self.seconds:g} s")
+        self.took = time.monotonic() - begun
         if timer:
             timer.cancel()
         if verdict == "right" and not (self.folder / "struck").exists():
@@ -218,6 +243,7 @@ class Bench:
             wrong.append(f"processes are left: {left}")
         if changed := differing(before, repos.snapshot(self.root)):
             wrong.append(f"files have changed: {changed}")
+        self.forget()
         try:
             after = await self.ask(fault.tool, fault.arguments)
             if not after.success or essence(after.model_dump()) != expected:
@@ -226,7 +252,7 @@ class Bench:
             wrong.append("the next query is over its limit")
         return verdict, wrong
 
-    async def arm(self, fault: Fault, delay: float) -> asyncio.TimerHandle | None:
+    async def arm(self, fault: Fault, delay: float, start: int) -> asyncio.TimerHandle | None:
         """Set the fault; a running server is struck by a timer, a program by its wrapper."""
         (self.folder / "starts").mkdir()
         if fault.program == "server":
@@ -237,10 +263,10 @@ class Bench:
                 loop = asyncio.get_running_loop()
                 return loop.call_later(delay, self.hit, pid, f"SIG{fault.kind.upper()}")
         os.environ |= {
-            **{"FAULT_PROGRAM": fault.program, "FAULT_START": str(fault.start)},
+            **{"FAULT_PROGRAM": fault.program, "FAULT_START": str(start)},
             **{"FAULT_KIND": fault.kind if fault.kind == "cut" else fault.kind.upper()},
             **{"FAULT_DELAY": f"{delay:.4f}", "FAULT_BYTES": str(fault.keep)},
-            "FAULT_END": fault.end,
+            **{"FAULT_END": fault.end, "FAULT_MOMENT": str(fault.moment)},
         }
         return None
 
@@ -304,6 +330,8 @@ def prepare(folder: Path) -> dict[str, str]:
     home = Path(sys.executable).resolve()
     (folder / "venv/pyvenv.cfg").write_text(f"home = {home.parent}\n")
     (place / "python").symlink_to(home)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    (folder / "venv/lib" / version / "site-packages").mkdir(parents=True)
     cutter = folder / "cutter.py"
     cutter.write_text(CUTTER)
     beside = Path(sys.executable).parent
@@ -333,7 +361,8 @@ async def run(folder: Path, options: argparse.Namespace) -> int:
             verdict, wrong = await bench.strike(fault)
             counts[fault.tool, fault.kind, "violation" if wrong else verdict] += 1
             found += [(fault, what) for what in wrong]
-            print(f"{number:4} {'VIOLATION' if wrong else verdict:9} {fault}", file=sys.stderr)
+            shown = f"{number:4} {'VIOLATION' if wrong else verdict:9} {bench.took:5.1f} s  {fault}"
+            print(shown, *wrong, sep="\n       ", file=sys.stderr, flush=True)
     finally:
         await bench.server.close()
     print("| tool | fault | right | clear error | fault missed | violations |")

@@ -22,7 +22,6 @@ BYTES = 64_000
 TOOLS = load_tools()
 
 VALUES = "".join(f'value_{n}: int = target("")\n' for n in range(MANY))
-OTHERS = VALUES.replace("value_", "other_")
 OVERLOADS = "".join(f"@overload\ndef over(x: Literal[{n}]) -> int: ...\n" for n in range(MANY))
 FLOOD = f'''\
 from typing import Literal, overload
@@ -34,6 +33,7 @@ def over(x: int) -> int:
     return x
 {VALUES}'''
 LINT = "".join(f"import os as os_{n}\n" for n in range(MANY))
+WRITTEN = LINT + VALUES.replace("value_", "other_") + f'"""{LONG}"""\n'
 TESTS = f"import pytest\n\n\n@pytest.mark.parametrize('n', range({MANY}))\ndef test_n(n): pass\n"
 CASES: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
     "hover": ({"symbol": "target"}, {}),
@@ -51,7 +51,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
     "git_show": ({"commit": "flood"}, {"additions": 2 * MANY}),
     "git_branch": ({}, {}),
     "read_file": ({"path": "long.txt"}, {"line_count": 40_000}),
-    "write_file": ({"path": "new.py", "content": LINT + OTHERS + f'"""{LONG}"""\n'}, {}),
+    "write_file": ({"path": "new.py", "content": WRITTEN}, {}),
     "run_command": ({"command": "yes 漢字 | head -n 200000; echo done >&2"}, {}),
     "search_text": ({"pattern": "value_"}, {"match_count": MANY}),
     "list_files": ({"pattern": "f*.txt"}, {"file_count": MANY}),

@@ -45,13 +45,15 @@ def wrap_git(folder: Path, verb: str, keep: int, end: str = "exit 0") -> str:
         ("git_log", {}, "*", 0, "git log was cut off"),
         ("git_branch", {}, "*", 0, "git for-each-ref was cut off"),
         ("list_files", {}, "*", 0, "git ls-files was cut off"),
+        ("git_status", {}, "status", 0, "git status was cut off"),
+        ("git_log", {"path": "shop"}, "--no-walk=unsorted", 0, "git log was cut off"),
         # A name without its end was left out.
         ("list_files", {}, "ls-files", 20, "git ls-files was cut off"),
         ("search_text", {"pattern": "total"}, "ls-files", 20, "git ls-files was cut off"),
         # Three digits of a hash are a shorter name of the same commit.
         ("git_log", {"path": "shop"}, "log", 44, "git log was cut off"),
-        ("git_diff", {}, "diff", 301, "git diff was cut off"),
-        ("git_branch", {}, "for-each-ref", 56, "git for-each-ref was cut off"),
+        ("git_diff", {}, "diff", 500, "git diff was cut off"),
+        ("git_branch", {}, "for-each-ref", 60, "git's branches cannot be read"),
         ("git_blame", {"path": "shop/orders.py"}, "blame", 400, "git blame was cut off"),
     ],
 )

@@ -372,6 +372,25 @@ def test_nothing_is_left_of_the_tests_when_punie_is_killed(tmp_path: Path) -> No
     wait_for(lambda: not working_in(tmp_path))
 
 
+def test_a_pytest_that_is_killed_is_not_run_without_its_options(tmp_path: Path) -> None:
+    """It ran all tests then, also those that the options leave out, and said nothing of it."""
+    write(
+        tmp_path,
+        {
+            "pytest.ini": "[pytest]\naddopts = --deselect test_a.py::test_left_out\n",
+            "test_a.py": "def test_a(): ...\ndef test_left_out(): ...\n",
+            "conftest.py": """
+            import os, signal, sys
+            if any("deselect" in o for o in open("pytest.ini")) and "addopts=" not in sys.argv:
+                os.kill(os.getpid(), signal.SIGKILL)
+            """,
+        },
+    )
+    result = ask(pytest_run, tmp_path)
+    assert (result.success, result.passed) == (False, 0)
+    assert result.parse_error == "pytest was ended by signal 9 before it began"
+
+
 def working_in(folder: Path) -> list[str]:
     """Processes whose current folder it is."""
     found = []

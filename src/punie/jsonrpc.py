@@ -34,13 +34,6 @@ class Refused(Exception):
         """The JSON-RPC or LSP error code."""
 
 
-_FOREIGN = (
-    *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
-    asyncio.LimitOverrunError,
-)
-"""What reading raises that is no message of the protocol, or is nested beyond all measure."""
-
-
 class Connection:
     """A running child. Make one with `start`; `close` or `kill` ends its process group."""
 
@@ -168,7 +161,7 @@ class Connection:
                     self._write({"id": message["id"]} | self._reply(message))
         except asyncio.IncompleteReadError:
             self._end("it ended")
-        except _FOREIGN:
+        except (ValueError, KeyError, TypeError, AttributeError, asyncio.LimitOverrunError):
             self._end("it does not speak the language server protocol")
         except (ConnectionError, RuntimeError) as error:
             self._end(f"its pipe broke ({error})")
@@ -211,7 +204,11 @@ async def receive(stream: asyncio.StreamReader) -> dict[str, Any]:
             length = int(value)
     if length is None:
         raise ValueError("a message without Content-Length")
-    message = json.loads(await stream.readexactly(length))
+    body = await stream.readexactly(length)
+    try:
+        message = json.loads(body)
+    except RecursionError:
+        raise ValueError("a message that is nested beyond measure") from None
     if not isinstance(message, dict):
         raise ValueError("a message that is no object")
     return message

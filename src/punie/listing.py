@@ -91,7 +91,7 @@ async def _listed_by_git(
             return None
         words = " ".join(done.err.split()) or "it listed over 32 MB of names"
         raise ToolFailure(f"git cannot list the files: {words}")
-    if not await is_whole(workspace, folder, seconds, done):
+    if not await is_whole(workspace, folder, seconds, command, done):
         raise ToolFailure("git ls-files was cut off: its output is not whole; ask again")
     if not done.stdout:
         command = ["git", "check-ignore", "--quiet", "."]  # it knows no literal pathspecs

@@ -21,7 +21,10 @@ _CHANGED = re.compile(
 )
 """A file of a status: its states in index and tree, fields that are passed over, its name."""
 
-STATUS_FORMAT = ("--porcelain=v2", "-z", "--untracked-files=all", "--find-renames")
+STATUS_FORMAT = (
+    *("--porcelain=v2", "-z", "--untracked-files=all", "--find-renames"),
+    *("--branch", "--no-ahead-behind"),  # so that something is said of a clean tree, too
+)
 """Options that `parse_status` relies on."""
 
 DIFF_FORMAT = (
@@ -226,6 +229,8 @@ def parse_blame(output: bytes) -> Iterator[Blamed]:
 
 def parse_branches(output: bytes) -> Iterator[Branch]:
     """The branches of `for-each-ref` in `BRANCH_FORMAT`."""
+    if output and not output.endswith(b"\n"):
+        raise _unreadable("branches", output[-80:])
     tokens = [_text(token.removesuffix(b"\n")) for token in output.split(b"\0")[1:]]
     for start in range(0, len(tokens), 7):
         if len(tokens) - start < 7:

@@ -128,11 +128,9 @@ class Repository:
         """Run git without limiting it to the path; errors as `git`."""
         if shutil.which("git") is None:
             raise ToolFailure("git is not installed: install it and try again")
+        command = [*GIT, *self.guards, verb, *options]
         done = await self.workspace.run(
-            [*GIT, *self.guards, verb, *options],
-            timeout=self.seconds,
-            env=ENVIRONMENT,
-            cwd=self.folder,
+            command, timeout=self.seconds, env=ENVIRONMENT, cwd=self.folder
         )
         if done.timed_out:
             raise ToolFailure(f"git {verb} took longer than its limit of {self.seconds:g} s")
@@ -141,7 +139,7 @@ class Repository:
         if done.cut:
             raise ToolFailure(f"git {verb} printed over 32 MB: give a narrower path")
         if not done.exit_code:
-            whole = await is_whole(self.workspace, self.folder, self.seconds, done)
+            whole = await is_whole(self.workspace, self.folder, self.seconds, command, done)
             if not whole or (verb == "config" and not done.stdout):  # found, and yet nothing
                 raise ToolFailure(f"git {verb} was cut off: its output is not whole; ask again")
         return done
@@ -233,7 +231,12 @@ class Repository:
             return await self._described(f"--max-count={most}")
         chosen = await self.git("log", f"--max-count={most}", "--format=%H")
         hashes = chosen.stdout.decode().split()
-        return await self.described(hashes) if hashes else b""
+        found = await self.described(hashes) if hashes else b""
+        if found.count(b"//\0") != len(hashes):
+            raise ToolFailure(
+                f"git log was cut off: {len(hashes)} commits were asked for; ask again"
+            )
+        return found
 
     async def _described(self, *which: str) -> bytes:
         done = await self.git("log", "--find-renames", *LOG_FORMAT, *which, also_ok=128)
@@ -254,16 +257,25 @@ class Repository:
         return text if base == "." else f"{base}/{text}"
 
 
-async def is_whole(workspace: Workspace, folder: Path, seconds: float, done: Completed) -> bool:
+async def is_whole(
+    workspace: Workspace, folder: Path, seconds: float, command: list[str], done: Completed
+) -> bool:
     """False for an output that breaks off, although git ended well.
 
-    Every record of every verb ends with a line end or NUL. Nothing at all is an answer only of a
-    git that can print. What ends with a whole record by chance is not told apart.
+    Every record of every verb ends with a line end or NUL. Nothing at all must be said twice, and
+    by a git that can print. What ends with a whole record by chance is not told apart.
     """
     if done.stdout:
         return done.stdout.endswith((b"\n", b"\0"))
-    proof = await workspace.run(["git", "--version"], timeout=seconds, env=ENVIRONMENT, cwd=folder)
-    return proof.stdout.startswith(b"git version ") and proof.stdout.endswith(b"\n")
+    for again, start in ((command, b""), (["git", "--version"], b"git version ")):
+        proof = await workspace.run(again, timeout=seconds, env=ENVIRONMENT, cwd=folder)
+        if (
+            proof.exit_code
+            or not proof.stdout.startswith(start)
+            or bool(proof.stdout) != bool(start)
+        ):
+            return False
+    return True
 
 
 def _filters(settings: dict[bytes, bytes]) -> set[bytes]:

@@ -149,7 +149,9 @@ async def run_pytest(context: Context, target: list[str], aside: Path, *, node: 
         )
     missing = re.search(rb"ERROR: (file or directory )?not found: ", run.done.stderr)
     refused = run.report.status == 4 and not node and not missing
-    if refused or (run.report.root is None and not run.done.timed_out):
+    # Killed is not refused: without its options it may run other tests than it was asked to.
+    unable = run.report.root is None and not run.done.timed_out and run.done.exit_code >= 0
+    if refused or unable:
         run = await _once(context, python, [*command, *WITHOUT, *target], env, aside, deadline)
     return run
 

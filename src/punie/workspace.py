@@ -275,7 +275,10 @@ class Workspace:
                 task.cancel()
             # Children in another session may still hold the pipes: only the transport can close
             # them, and it must before we wait, since a wait can be cancelled.
-            process._transport.close()  # type: ignore[attr-defined]
+            # Closing it as a whole would take the exit status away from whoever waits for it.
+            for number in range(3):
+                if pipe := process._transport.get_pipe_transport(number):  # type: ignore[attr-defined]
+                    pipe.close()
             await asyncio.wait(tasks)
             await process.wait()
         return Completed(

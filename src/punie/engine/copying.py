@@ -30,8 +30,18 @@ class Literal(NamedTuple):
     """Where it begins in the program, with its prefix and quote."""
 
 
-_ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"\\": b"\\", b"'": b"'", b'"': b'"'}
-_ESCAPES |= {b"f": b"\f", b"b": b"\b", b"v": b"\v", b"a": b"\a"}
+_ESCAPES = {
+    b"n": b"\n",
+    b"t": b"\t",
+    b"r": b"\r",
+    b"a": b"\a",
+    b"b": b"\b",
+    b"f": b"\f",
+    b"v": b"\v",
+    b"\\": b"\\",
+    b"'": b"'",
+    b'"': b'"',
+}
 _TOKEN = re.compile(rb"""#[^\n]*|(?P<prefix>\b[A-Za-z]{1,2})?(?P<quote>"{3}|'{3}|["'])""")
 _KEYWORD = re.compile(rb"(\w+)[ ]?=[ ]?$")
 _CALLED = re.compile(rb"(\w+)\($")

@@ -171,6 +171,8 @@ async def git_status(context: Context, path: PathArg = ".") -> GitStatusResult:
     """Files that changed since the last commit: staged, unstaged and untracked."""
     repository = await (await asked(context, path)).configured(tree=True)
     done = await repository.git("status", *STATUS_FORMAT)
+    if not done.stdout:
+        raise ToolFailure("git status was cut off: it says nothing at all; ask again")
     found = list(parse_status(done.stdout, repository.prefix))
     shown, cut = cap(found, DEFAULT_LIMIT)
     return GitStatusResult(

@@ -138,6 +138,8 @@ def _problem(context: Context, path: str, run: Run) -> str | None:
         what = f" in {' and '.join(list(report.running)[:3])}" if report.running else ""
         what = what or (f" while collecting {report.collecting}" if report.collecting else "")
         return f"{how}{what}; {len(report.cases)} results before that"
+    if report.root is None and run.done.exit_code < 0:
+        raise ToolFailure(f"pytest was ended by signal {-run.done.exit_code} before it began")
     if report.root is None:
         raise ToolFailure(f"pytest could not start: {run.words()}")
     if report.status == 4:
