@@ -153,6 +153,7 @@ async def serve_http(tools: ToolServer, endpoint: Endpoint) -> None:
         timeout_graceful_shutdown=1,
     )
     listening = config.bind_socket()  # says on standard error what is wrong, and exits
+    listening.listen(config.backlog)  # before the address is told: a client may come at once
     port = listening.getsockname()[1]
     print(
         f"punie: serving MCP on http://{_bracketed(endpoint.host)}:{port}{PATH}",
