@@ -78,6 +78,24 @@ def test_words_of_the_conversation_and_known_ones(code: str, allowed: bool) -> N
     assert Copying(ASKED, ["failed"]).allows(code.encode()) is allowed
 
 
+@pytest.mark.parametrize(
+    ("question", "name", "allowed"),
+    [
+        ("get_user — who calls it?", "get_user", True),
+        ("who calls “get_user”…", "get_user", True),
+        ("get_user…?", "get_user", True),
+        ("get_user是谁写的", "get_user", True),
+        ("函数", "函数", True),
+        ("Zoë", "Zo", False),
+        ("größe_b", "größe", False),
+        ("größe", "größe", True),
+    ],
+)
+def test_words_end_at_punctuation_of_any_alphabet(question: str, name: str, allowed: bool) -> None:
+    asked: list[Message] = [{"role": "user", "content": question}]
+    assert Copying(asked, []).allows(f'hover("{name}")'.encode()) is allowed
+
+
 def test_a_diagnostic_is_part_of_the_conversation() -> None:
     told: list[Message] = [
         *ASKED,

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from punie.factory.examples.slots import Slots
 from punie.factory.examples.workshop import Workshop
 from punie.factory.generate import GenerateOptions
 from punie.factory.intents import load
+from punie.factory.suite import load_suite
 from punie.prompt import COMPACT, render
 
 EACH = {"git": 3, "quality": 2, "navigation": 2, "files": 3, "workflows": 2}
@@ -182,6 +184,23 @@ def test_mistakes_of_a_recipe_are_named(tmp_path: Path) -> None:
     recipe.write_text("[generate]\nsede = 1\n")
     with pytest.raises(UsageError, match="sede"):
         generate.read_options(recipe)
+
+
+def test_a_question_of_a_suite_is_never_trained() -> None:
+    rejects: Counter[str] = Counter()
+    graded = load_suite("everyday").cases[0].query
+    asked = [graded.upper() + " ?!", "a question that no suite has"]
+    offered = [{"messages": [{}, {"content": text}]} for text in asked]
+    assert generate.without_suites(offered, rejects) == offered[1:]
+    assert rejects == {"a question of a suite": 1}
+
+
+def test_a_question_has_one_answer(tmp_path: Path) -> None:
+    entry = '[[direct]]\ntopic = "git"\nquestions = ["%s"]\nanswer = "%s"\n'
+    (tmp_path / "direct_a.toml").write_text(entry % ("what is a tag", "A name."))
+    (tmp_path / "direct_b.toml").write_text(entry % ("What is a tag?", "A label."))
+    with pytest.raises(UsageError, match=r"'What is a tag\?' has two answers: 'A name\.'"):
+        load(tmp_path)
 
 
 def test_a_followup_leans_on_the_turn_before(made: Path) -> None:

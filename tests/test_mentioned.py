@@ -84,6 +84,7 @@ ASKED: list[Message] = [{"role": "user", "content": "outline cart.py, then total
         ('git_log(path="total', False),
         ('pytest_run("', True),
         ('hover("cart.py", symbol="total")', True),
+        ('print("(, (", document_symbols("out', False),  # brackets in a string are no code
         ('hover("cart.py", symbol="outline', False),
         ('hover(symbol="gone_name")', True),
         ('find_references("cart.py", 3, 4, "total")', True),

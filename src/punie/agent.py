@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from punie.engine import Engine, Generation
 from punie.errors import PunieError, UsageError
@@ -76,32 +76,6 @@ class Answer:
         return values
 
 
-class Watcher(Protocol):
-    """Sees programs as they run: for a conversation that shows them."""
-
-    def program(self, code: str) -> None:
-        """A program is about to run."""
-
-    def output(self, text: str) -> None:
-        """It printed lines."""
-
-    def ended(self, told: str) -> None:
-        """It has ended; `told` is its whole output and why it stopped."""
-
-
-class Unwatched:
-    """Watches nothing."""
-
-    def program(self, code: str) -> None:
-        """Nothing."""
-
-    def output(self, text: str) -> None:
-        """Nothing."""
-
-    def ended(self, told: str) -> None:
-        """Nothing."""
-
-
 def failed(query: str, error: PunieError) -> Answer:
     """The answer to a question that could not be put to a model."""
     model = dict.fromkeys(("name", "engine", "sha256", "tools"), "")
@@ -121,12 +95,10 @@ class Agent:
         profile: Profile = "tuned",
         model: dict[str, str] | None = None,
         progress: Callable[[str], None] = lambda text: None,
-        watcher: Watcher | None = None,
     ) -> None:
         self.engine, self.sandbox, self.context = engine, sandbox, context
         self.dialect, self.profile, self.progress = dialect, profile, progress
         self.model = model or {}
-        self.watcher = watcher or Unwatched()
 
     async def ask(self, query: str, history: Sequence[Message] = ()) -> Answer:
         """Answer one question; `history` is the `messages` of the answer before.
@@ -168,13 +140,11 @@ class Agent:
                 afresh += 1  # it would only tell the same again
                 continue
             self.progress("running the program")
-            self.watcher.program(code)
             await self.context.watcher(ProgramStarted(code))
-            outcome = await self.sandbox.run(code, self.context, self.progress, self.watcher.output)
+            outcome = await self.sandbox.run(code, self.context, self.progress)
             step.stdout, step.error = outcome.stdout, outcome.error
             step.calls, step.results = outcome.calls, outcome.results
             told = shown(outcome)
-            self.watcher.ended(told)
             well = outcome.error is None and not outcome.unread
             await self.context.watcher(ProgramEnded(told, well))
             answer.messages.append({"role": "assistant", "content": content, "code": code})

@@ -17,6 +17,7 @@ from punie.settings import Settings
 from punie.terminal import Progress, visible
 from punie.trace import keep
 from punie.undo import undo
+from punie.wrap import Event, ProgramEnded, ProgramStarted
 
 COMMANDS = {
     "/help": "show these commands",
@@ -35,25 +36,28 @@ Open = Callable[[Settings], AbstractAsyncContextManager[Agent]]
 
 
 class Screen:
-    """Shows programs dimmed and their output, line by line; the agent's watcher."""
+    """Shows programs dimmed and their output, line by line."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.seen = self.told = ""
 
-    def program(self, code: str) -> None:
-        """Show a program."""
-        self.progress("")
-        self.seen = ""
-        click.secho(visible(code), dim=True)
+    async def watch(self, event: Event) -> None:
+        """Show a program that starts, and what it did not print when it ends."""
+        if isinstance(event, ProgramStarted):
+            self.progress("")
+            self.seen = ""
+            click.secho(visible(event.code), dim=True)
+        elif isinstance(event, ProgramEnded):
+            self._ended(event.told)
 
-    def output(self, text: str) -> None:
+    def printed(self, text: str) -> None:
         """Show printed lines."""
         self.progress("")
         self.seen += text
         click.echo(visible(text), nl=False)
 
-    def ended(self, told: str) -> None:
+    def _ended(self, told: str) -> None:
         """Show what was not printed: why it stopped, what it counted."""
         self.progress("")
         self.told = told
@@ -138,7 +142,7 @@ class Chat:
         stack = AsyncExitStack()
         agent = await stack.enter_async_context(self.opened(settings))
         await self._stack.aclose()
-        agent.watcher = self.screen
+        agent.context.watcher, agent.context.printed = self.screen.watch, self.screen.printed
         self._stack, self._agent, self.settings = stack, agent, settings
 
     def _command(self, line: str, runner: asyncio.Runner) -> None:

@@ -90,17 +90,10 @@ class Sandbox:
         await asyncio.sleep(0.05)
 
     async def run(
-        self,
-        code: str,
-        context: Context,
-        progress: Callable[[str], None] | None = None,
-        output: Callable[[str], None] = lambda text: None,
+        self, code: str, context: Context, progress: Callable[[str], None] | None = None
     ) -> Outcome:
-        """Check and run a program. Errors of the program are in the outcome, never raised.
-
-        `output` gets what it prints as it comes, in whole lines: together the outcome's `stdout`.
-        """
-        return await self._feed(code, context, progress, output)
+        """Check and run a program. Errors of the program are in the outcome, never raised."""
+        return await self._feed(code, context, progress)
 
     async def check(self, code: str) -> str | None:
         """What stands against a program before it runs (the type check's short message), or None.
@@ -108,11 +101,7 @@ class Sandbox:
         return (await self._feed(code, None, None)).error
 
     async def _feed(
-        self,
-        code: str,
-        context: Context | None,
-        progress: Callable[[str], None] | None,
-        output: Callable[[str], None] = lambda text: None,
+        self, code: str, context: Context | None, progress: Callable[[str], None] | None
     ) -> Outcome:
         """Check a program in a fresh session and, with a context, run it."""
         async with self._starting:  # two programs may come at once
@@ -120,7 +109,7 @@ class Sandbox:
                 pool = monty.AsyncMonty(min_processes=1, max_processes=2)
                 self._pool = await self._stack.enter_async_context(pool)
         instrumented = instrument(code, self.fields)
-        run = _Run(self, context, code, instrumented, progress, output)
+        run = _Run(self, context, code, instrumented, progress)
         limits = monty.ResourceLimits(
             max_feed_duration_secs=self.settings.program_seconds,
             max_memory=self.settings.memory_mb * 2**20,
@@ -151,10 +140,9 @@ class _Run:
         code: str,
         instrumented: Instrumented,
         progress: Callable[[str], None] | None,
-        output: Callable[[str], None],
     ) -> None:
         self.sandbox, self.context, self.code = sandbox, context, code
-        self.instrumented, self.progress, self.output = instrumented, progress, output
+        self.instrumented, self.progress = instrumented, progress
         self.line = ""
         self.outcome = Outcome()
         self.printed: list[str] = []
@@ -170,8 +158,8 @@ class _Run:
         self.printed.append(text)
         self.size += len(data)
         lines, end, self.line = (self.line + text).rpartition("\n")
-        if end:
-            self.output(_HIDDEN.sub("", lines + end))
+        if end and self.context:
+            self.context.printed(_HIDDEN.sub("", lines + end))
 
     async def drive(self, session: monty.AsyncMontySession) -> None:
         """Check the program; with a context, run it instrumented and collect what it read."""
@@ -275,8 +263,8 @@ class _Run:
         """Close the outcome: text, and the failures that the program did not look at."""
         outcome = self.outcome
         outcome.stdout = _HIDDEN.sub("", "".join(self.printed))
-        if self.line:
-            self.output(_HIDDEN.sub("", self.line))
+        if self.line and self.context:
+            self.context.printed(_HIDDEN.sub("", self.line))
         for call in outcome.calls:
             looked = any(f.endswith((".success", ".parse_error")) for f in call.fields)
             if not call.ok and not looked and not outcome.refused:

@@ -109,6 +109,10 @@ async def unwatched(event: Event) -> None:
     """Nobody looks on."""
 
 
+def unheard(text: str) -> None:
+    """Nobody reads along."""
+
+
 @dataclass
 class Context:
     """The collaborators that a tool gets as its first argument."""
@@ -125,6 +129,8 @@ class Context:
     """What the tool's preview made and the user approved, for the tool to carry out."""
     watcher: Watcher = unwatched
     """Told of programs and calls as they start and end."""
+    printed: Callable[[str], None] = unheard
+    """Gets what a program prints as it comes, in whole lines: together its `stdout`."""
 
 
 @dataclass

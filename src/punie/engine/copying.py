@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+from unicodedata import category
 
 from punie.mentioned import Kind, Mentioned
 from punie.prompt import Message
@@ -45,7 +46,7 @@ _ESCAPES = {
 _TOKEN = re.compile(rb"""#[^\n]*|(?P<prefix>\b[A-Za-z]{1,2})?(?P<quote>"{3}|'{3}|["'])""")
 _KEYWORD = re.compile(rb"(\w+)[ ]?=[ ]?$")
 _CALLED = re.compile(rb"(\w+)\($")
-_WORDY = frozenset(b"_0123456789") | {*range(65, 91), *range(97, 123), *range(128, 256)}
+_STRING = re.compile(rb'"(?:\\.|[^"\\\n])*"' + rb"|'(?:\\.|[^'\\\n])*'")
 
 
 def literals(code: bytes) -> list[Literal]:
@@ -86,7 +87,9 @@ class Copying:
         mentioned: Mentioned | None = None,
     ) -> None:
         said = [m["content"] for m in messages if m["role"] in ("user", "tool")]
-        self._said = "\n".join(said).encode("utf-8", "replace")
+        text = "\n".join(said)
+        self._said = text.encode("utf-8", "replace")
+        self._inside = _inside(text)
         self._known = [value.encode() for value in known]
         self._mentioned = mentioned
 
@@ -111,6 +114,7 @@ class Copying:
     def _kind(self, before: bytes) -> Kind:
         """What an argument that begins after `before` names."""
         assert self._mentioned is not None
+        before = _STRING.sub(b'""', before)  # what they hold is no code
         depth, place, end = 0, 0, len(before)
         keyword = _KEYWORD.search(before)
         while end > 0:
@@ -144,6 +148,22 @@ class Copying:
 
     def _between_words(self, place: int) -> bool:
         """Whether `place` is no place inside a word."""
-        if place in (0, len(self._said)):
-            return True
-        return not (self._said[place - 1] in _WORDY and self._said[place] in _WORDY)
+        return place not in self._inside
+
+
+def _inside(text: str) -> set[int]:
+    """Places in the UTF-8 of a text that are inside a word."""
+    found: set[int] = set()
+    place, before = 0, False
+    for sign in text:
+        size, wordy = len(sign.encode("utf-8", "replace")), _wordy(sign)
+        if before and wordy:
+            found.add(place)
+        found.update(range(place + 1, place + size))  # inside a character
+        place, before = place + size, wordy
+    return found
+
+
+def _wordy(sign: str) -> bool:
+    """Whether a character makes one word with its neighbours; scripts without spaces do not."""
+    return sign == "_" or (sign.isalnum() and category(sign) != "Lo")

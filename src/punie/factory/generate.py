@@ -28,7 +28,9 @@ from punie.factory.examples.mutation import Mutations
 from punie.factory.examples.plain_slots import NoValue
 from punie.factory.examples.slots import Slots
 from punie.factory.examples.workshop import Workshop
-from punie.factory.intents import Direct, Intent, load, load_asides, load_followups
+from punie.factory.intents import Direct, Intent, load, load_asides, load_followups, plain
+from punie.factory.suite import FOLDER as SUITES
+from punie.factory.suite import load_suite
 from punie.prompt import SYSTEM_TUNED, Message
 from punie.tool import load_tools, tools_hash
 
@@ -137,6 +139,7 @@ def run(
     rows += _direct_rows(direct, options)
     asked = {row["messages"][1]["content"].lower() for row in rows}
     rows += (r for r in _replayed(options) if r["messages"][1]["content"].lower() not in asked)
+    rows = without_suites(rows, rejects)
     random.Random(options.seed).shuffle(rows)
     return _write(rows, rejects, mutations, options, out)
 
@@ -329,6 +332,15 @@ def _direct_rows(direct: list[Direct], options: GenerateOptions) -> Iterator[dic
                     {"role": "assistant", "content": entry.answer},
                 ],
             }
+
+
+def without_suites(rows: list[dict[str, Any]], rejects: Counter[str]) -> list[dict[str, Any]]:
+    """The rows that do not ask a question of a suite, whatever the case and the signs."""
+    suites = [load_suite(path.stem) for path in SUITES.glob("*.toml")]
+    graded = {plain(case.query) for suite in suites for case in suite.cases}
+    kept = [row for row in rows if plain(row["messages"][1]["content"]) not in graded]
+    rejects["a question of a suite"] += len(rows) - len(kept)
+    return kept
 
 
 def _replayed(options: GenerateOptions) -> list[dict[str, Any]]:

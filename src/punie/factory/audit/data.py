@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -145,11 +144,6 @@ def parsed(program: str) -> ast.Module | None:
         return ast.parse(program)
     except (SyntaxError, ValueError, RecursionError):
         return None
-
-
-def plain(text: str) -> str:
-    """A question without case, signs and the space between words: what makes it the same."""
-    return " ".join(re.findall(r"[\w{}./:-]*\w[\w{}]*", text.lower()))
 
 
 def names(tree: ast.AST) -> Iterable[str]:

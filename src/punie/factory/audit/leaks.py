@@ -6,10 +6,11 @@ import re
 from collections import defaultdict
 
 from punie.engine.copying import literals
-from punie.factory.audit.data import Example, plain
+from punie.factory.audit.data import Example
 from punie.factory.audit.findings import Finding, gathered
 from punie.factory.audit.nearness import Nearest, without_values
 from punie.factory.audit.subject import CLOSED, CODE_LIKE, Subject
+from punie.factory.intents import plain
 
 SHORT = 3
 """Words, without names and paths, that two hands may well type alike."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import combinations
 
-from punie.factory.audit.data import Example, plain
+from punie.factory.audit.data import Example
 from punie.factory.audit.findings import Finding, gathered
 from punie.factory.audit.nearness import grams
 from punie.factory.audit.subject import Subject
+from punie.factory.intents import plain
 
 Spoken = tuple[tuple[str, str, str], ...]
 

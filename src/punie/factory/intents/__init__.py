@@ -7,6 +7,7 @@ Each `*.toml` here holds `[[intent]]` tables (name, about, slots, program) or `[
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -113,9 +114,26 @@ def load(folder: Path = FOLDER) -> tuple[dict[str, Intent], list[Direct]]:
         for entry in data.get("direct", []):
             direct.append(Direct(entry["topic"], tuple(entry["questions"]), entry["answer"]))
     problems += [f"phrasings for an unknown intent {name!r}" for name in phrasings]
+    problems += _answered_twice(direct)
     if problems:
         raise UsageError("the intents cannot be used:\n  " + "\n  ".join(problems))
     return intents, direct
+
+
+def plain(text: str) -> str:
+    """A question without case, signs and the space between words: what makes it the same."""
+    return " ".join(re.findall(r"[\w{}./:-]*\w[\w{}]*", text.lower()))
+
+
+def _answered_twice(direct: list[Direct]) -> list[str]:
+    """Questions that two entries answer, each in its way."""
+    answers: dict[str, str] = {}
+    return [
+        f"{asked!r} has two answers: {answer!r} and {entry.answer!r}"
+        for entry in direct
+        for asked in entry.questions
+        if (answer := answers.setdefault(plain(asked), entry.answer)) != entry.answer
+    ]
 
 
 def _read(file: Path, problems: list[str]) -> dict[str, Any]:
