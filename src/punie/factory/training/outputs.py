@@ -13,6 +13,7 @@ import torch
 from punie.errors import UsageError
 from punie.factory.training.lora import GROUPS
 from punie.factory.training.options import TrainOptions
+from punie.factory.training.records import cut_log, require, same_run, write_json
 from punie.factory.training.rows import fixed_answers, fixed_literals
 from punie.models import sha256_of
 from punie.models.adapter import SIZE_LIMIT, read_adapter, write_adapter
@@ -39,13 +40,6 @@ def fingerprint(options: TrainOptions) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` to `path` atomically."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-    temporary.replace(path)
-
-
 class Checkpoint:
     """The state of an unfinished run in `checkpoint.pt`, replaced as a whole or not at all."""
 
@@ -55,8 +49,7 @@ class Checkpoint:
     @staticmethod
     def require(out: Path, mark: dict[str, Any]) -> None:
         """Raises UsageError when the finished folder `out` belongs to another run."""
-        done = json.loads((out / "meta.json").read_text("utf-8"))
-        _same(out, {key: done.get(key) for key in mark}, mark)
+        require(out, mark)
 
     def save(self, state: dict[str, Any]) -> None:
         """Write `state`, then put it in place of the last one."""
@@ -69,27 +62,12 @@ class Checkpoint:
         if not self.path.exists():
             return None
         state: dict[str, Any] = torch.load(self.path, weights_only=True)
-        _same(self.path.parent, state["mark"], self.mark)
+        same_run(self.path.parent, state["mark"], self.mark)
         return state
 
     def cut_log(self, step: int) -> None:
         """Drop the log's lines after `step`: those steps are run again."""
-        if self.log.exists():
-            lines = self.log.read_text("utf-8").splitlines(keepends=True)
-            self.log.write_text("".join(lines[:step]), "utf-8")
-
-
-def _same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raises UsageError that names every difference between two fingerprints."""
-    differences = [
-        f"  {part}.{key}: there {found[part].get(key)!r}, now {wanted[part].get(key)!r}"
-        for part in ("options", "inputs")
-        for key in sorted({*found[part], *wanted[part]})
-        if found[part].get(key) != wanted[part].get(key)
-    ]
-    if differences:
-        listed = "\n".join(differences)
-        raise UsageError(f"{out} belongs to another run; choose another folder:\n{listed}")
+        cut_log(self.log, step)
 
 
 def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> None:
