@@ -242,7 +242,7 @@ BAD: dict[str, tuple[list[str], dict[str, Any], int, str]] = {
         ["ask", "how?", "--model", "gpt"],
         {},
         2,
-        "model 'gpt' is none of: default, FILE.gguf, http://host:port/v1#name, scripted:FILE",
+        "model 'gpt' is none of: default, FILE.gguf, MLX folder, http://host:port/v1#name,",
     ),
     "a model server that is not there": (
         ["ask", "how?", "--model", "http://127.0.0.1:9/v1"],

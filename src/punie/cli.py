@@ -135,7 +135,7 @@ def model_option(function: Any) -> Any:
         "-m",
         metavar="SPEC",
         default=None,
-        help="default, FILE.gguf, http://host:port/v1#name or scripted:FILE.",
+        help="default, FILE.gguf, MLX folder, http://host:port/v1#name or scripted:FILE.",
     )(function)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,3 +93,12 @@ def quietly() -> Iterator[None]:
     """What mlx-lm prints goes to standard error: standard output is for results."""
     with contextlib.redirect_stdout(sys.stderr):
         yield
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Copy what tokenizes and prompts, byte for byte: what was trained is what is served."""
+    for pattern in ("tokenizer*", "*.jinja", "vocab*", "merges*", "*tokens*.json"):
+        for path in source.glob(pattern):
+            shutil.copy2(path, target / path.name)
+    if (source / "generation_config.json").is_file():
+        shutil.copy2(source / "generation_config.json", target)
