@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.mlx]
 mx = pytest.importorskip("mlx.core", reason="needs the extra `mlx`")
 pytest.importorskip("mlx_lm", reason="needs the extra `mlx`")
 
-from punie.engine.mlx import MlxEngine  # noqa: E402
+from punie.engine.mlx import MlxEngine, load  # noqa: E402
 from punie.factory.mlx import fuse, model, quantize, stages, train  # noqa: E402
 from punie.factory.mlx.batches import batch_of, order  # noqa: E402
 from punie.factory.mlx.options import (  # noqa: E402
@@ -101,7 +101,7 @@ def test_loss_counts_each_reply_and_nothing_else(base: Path, tmp_path: Path) -> 
 
 
 def test_the_mean_is_over_trained_tokens_whatever_the_batch(base: Path, tmp_path: Path) -> None:
-    network, _ = model.load(base)
+    network, _ = load(base)
     path = write_rows(tmp_path / "rows.jsonl", 4)
     rows = read_rows(path, FolderTokenizer(base), QWEN3_CODER, 2000).rows
     together = train.summed_loss(network, *batch_of(rows)).item()
@@ -180,9 +180,9 @@ def test_the_best_adapter_is_kept_not_the_last(
 
 
 def test_mlx_lm_itself_reads_the_adapter(chain: Path, base: Path) -> None:
-    from mlx_lm.utils import load
+    from mlx_lm import utils
 
-    network, _ = load(str(base), adapter_path=str(chain / "adapter"))
+    network, _ = utils.load(str(base), adapter_path=str(chain / "adapter"))
     arrays = mx.load(str(chain / "adapter" / "adapters.safetensors"))
     here = model.trainable(network) | dict(network.named_modules())
     assert np.abs(np.array(arrays["model.layers.2.self_attn.q_proj.lora_b"])).max() > 0
@@ -200,7 +200,7 @@ def test_fusing_keeps_what_the_adapter_does(chain: Path, base: Path) -> None:
     config = json.loads((chain / "fused" / "config.json").read_text())
     assert "quantization" not in config
     assert config["torch_dtype"] == "float16"
-    fused, plain = (model.load(place)[0] for place in (chain / "fused", base))
+    fused, plain = (load(place)[0] for place in (chain / "fused", base))
     ids = mx.array([list(range(20, 60))])
     assert mx.abs(fused(ids) - plain(ids)).max().item() > 0.5  # the adapter is in it
 
@@ -434,8 +434,3 @@ def test_the_reference_configuration_trains_what_the_reference_did() -> None:
     assert (options.iterations, options.batch, options.learning_rate) == (800, 1, 1e-4)
     assert (options.validate_every, options.report_every) == (50, 10)
     assert stages._table(RECIPE, "quantize")["bits"] == 5
-
-
-def test_a_recipe_runs_by_its_verbs(base: Path, make: Callable[..., MlxTrainOptions]) -> None:
-    """Covered by the chain above; here only what a recipe can get wrong."""
-    assert stages.chosen(RECIPE)

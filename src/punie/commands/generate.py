@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 def command(recipe: Path, out: Path | None, workers: int, report: Path | None) -> None:
     """Generate the training data of RECIPE: every example is executed and checked."""
     from punie.factory import corpus, generate
+    from punie.factory.composition import parts
+    from punie.factory.composition import run as composed
     from punie.factory.corpus.sdist import cache_dir
 
-    options = generate.read_options(recipe)
+    options, composition = generate.read_options(recipe), parts.read(recipe)
     if report:
         options = _grown(options, report)
     sources = corpus.load_recipe(recipe.parent / options.corpus)
@@ -46,9 +48,14 @@ def command(recipe: Path, out: Path | None, workers: int, report: Path | None) -
         click.echo(f"building {name} ({number} of {len(names)})", err=True)
         corpus.build(name, built, sources)
     built_at = time.perf_counter()
-    made_of = generate.run(
-        options, built, names, folder, workers, lambda text: click.echo(text, err=True)
-    )
+
+    def tell(text: str) -> None:
+        click.echo(text, err=True)
+
+    if composition:
+        made_of = composed.run(composition, options.seed, built, names, folder, workers, tell)
+    else:
+        made_of = generate.run(options, built, names, folder, workers, tell)
     spent = time.perf_counter() - built_at
     made = made_of["train"]["examples"] + made_of["validation"]["examples"]
     click.echo(json.dumps({k: v for k, v in made_of.items() if k != "options"}, indent=1))

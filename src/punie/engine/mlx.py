@@ -70,7 +70,7 @@ class MlxEngine:
         self._tokenizer = FolderTokenizer(folder)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlx")
         try:
-            self._model = self._thread.submit(_loaded, folder).result()
+            self._model = self._thread.submit(load, folder).result()[0]
         except ModelUnavailable:
             self._thread.shutdown()
             raise
@@ -201,10 +201,17 @@ class MlxEngine:
                 self._thread.shutdown()
 
 
-def _loaded(folder: Path) -> Any:
-    """The model of a folder; its own Python files, if any, are not run."""
+def load(folder: Path, lazy: bool = False) -> tuple[Any, dict[str, Any]]:
+    """The model of a folder and its configuration; Python files in the folder are not run.
+
+    A plain processor multiplies experts that are not quantized in float32 only, so there such a
+    model is widened. Raises ModelUnavailable."""
     try:
-        model, _ = require("mlx_lm.utils").load_model(folder)
+        model, config = require("mlx_lm.utils").load_model(folder, lazy=lazy)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise ModelUnavailable(f"MLX cannot load {str(folder)!r}: {error}") from error
-    return model
+    mx, switch = require("mlx.core"), require("mlx_lm.models.switch_layers").SwitchLinear
+    experts = any(isinstance(module, switch) for module in model.modules())
+    if experts and mx.default_device().type == mx.DeviceType.cpu:
+        model.set_dtype(mx.float32)
+    return model, config

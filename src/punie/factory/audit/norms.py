@@ -41,6 +41,8 @@ class Norms(BaseModel):
     """Greatest share of programs that print nothing."""
     own_repositories: bool = True
     """Whether no repository may serve both training and validation."""
+    untaught: tuple[str, ...] = ()
+    """Tools that no example need call, nor read their fields."""
     unread: tuple[str, ...] = ()
     """Result fields, as `Class.field`, that no example need read."""
     longest: int = 1024
@@ -68,6 +70,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "preambles": (0.33 - SLACK, 0.33 + SLACK),
         "validation": (0.10 - SLACK, 0.10 + SLACK),
         "own_repositories": False,
+        "untaught": ("search_text", "list_files", "git_blame", "git_show", "git_branch"),
     },
 }
 """Norms of the specification, by name: what they change in the defaults."""

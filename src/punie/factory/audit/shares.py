@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from punie.factory.audit.data import Example
@@ -10,7 +10,7 @@ from punie.factory.audit.findings import Finding
 from punie.factory.audit.norms import Span
 from punie.factory.audit.subject import Subject
 from punie.factory.suite import ECHOES
-from punie.tool import Item, Result, models
+from punie.tool import Item, Result, Tool, models
 
 STEADY = 3
 """Checks of an intent from which on a program that never changes its output is a fault."""
@@ -70,9 +70,13 @@ def _preamble(example: Example) -> bool:
 def result_fields(subject: Subject) -> tuple[set[str], set[str]]:
     """The fields that examples must read, and those that only repeat an argument or tell of a
     failure, each as `Class.field`."""
+    return _fields(subject.tools.values())
+
+
+def _fields(tools: Iterable[Tool]) -> tuple[set[str], set[str]]:
     asked: set[str] = set()
     other: set[str] = set()
-    for tool in subject.tools.values():
+    for tool in tools:
         for model in models(tool.result):
             for name in model.model_fields:
                 (other if _side(model, name) else asked).add(f"{model.__name__}.{name}")
@@ -90,9 +94,10 @@ def coverage(subject: Subject) -> list[Finding]:
     called = {t for e in train for t in e.tools}
     read = {f for e in train for f in e.fields}
     asked, other = result_fields(subject)
-    unread = asked - read - set(subject.norms.unread)
+    taught = [t for t in subject.tools.values() if t.name not in subject.norms.untaught]
+    unread = _fields(taught)[0] - read - set(subject.norms.unread)
     found = []
-    if silent := sorted(set(subject.tools) - called):
+    if silent := sorted({t.name for t in taught} - called):
         text = f"{len(silent)} tools are called by no trained example"
         found.append(Finding("tool never called", "breach", text, sample=tuple(silent)))
     if unread:

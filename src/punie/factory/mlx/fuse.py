@@ -20,6 +20,7 @@ import numpy as np
 from mlx.utils import tree_map, tree_unflatten
 
 from punie.engine.folder import FolderTokenizer
+from punie.engine.mlx import load
 from punie.errors import ModelUnavailable
 from punie.factory.mlx import model as models
 from punie.factory.mlx.card import write_card
@@ -58,7 +59,7 @@ def run(options: MlxFuseOptions) -> Path:
     config.pop("quantization_config", None)
     _save(model, config, base, options)
     del model
-    again, _ = models.load(options.out)
+    again, _ = load(options.out)
     found, says = _answers(again, asked)
     content = {
         "stage": "fuse",
@@ -99,7 +100,7 @@ def _card(adapter: Path) -> dict[str, Any]:
 
 def _adapted(base: Path, adapter: Path) -> tuple[Any, dict[str, Any]]:
     """Base + adapter, every tensor of the adapter in its place."""
-    model, config = models.load(base, lazy=True)
+    model, config = load(base, lazy=True)
     models.adapt(model, models.read_config(adapter))
     places = models.trainable(model)
     try:

@@ -33,15 +33,6 @@ def folder_of(base: str) -> Path:
         ) from None
 
 
-def load(folder: Path, lazy: bool = False) -> tuple[Any, dict[str, Any]]:
-    """The model of a folder and its configuration. Raises ModelUnavailable."""
-    try:
-        model, config = require("mlx_lm.utils").load_model(folder, lazy=lazy)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise ModelUnavailable(f"MLX cannot load {str(folder)!r}: {error}") from error
-    return model, config
-
-
 def adapt(model: Any, config: dict[str, Any]) -> None:
     """Freeze `model` and add LoRA pairs as an mlx-lm `adapter_config.json` says."""
     model.freeze()

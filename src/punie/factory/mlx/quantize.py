@@ -20,6 +20,7 @@ import mlx.core as mx
 import numpy as np
 
 from punie.engine.folder import FolderTokenizer, read_card
+from punie.engine.mlx import load
 from punie.errors import ModelUnavailable, UsageError
 from punie.factory.mlx import model as models
 from punie.factory.mlx.card import weights_hash, write_card
@@ -61,8 +62,8 @@ def run(options: MlxQuantizeOptions) -> Path:
         )
     models.copy_tokenizer(options.fused, options.out)
     card = json.loads((options.fused / "punie.json").read_text("utf-8"))
-    before, _ = models.load(options.fused, lazy=True)
-    after, config = models.load(options.out, lazy=True)
+    before, _ = load(options.fused, lazy=True)
+    after, config = load(options.out, lazy=True)
     asked = probes(FolderTokenizer(options.out), read_card(options.fused).dialect)
     moved = [divergence(logits_of(before, p), logits_of(after, p)) for p in asked]
     equal = sum(greedy(before, p) == greedy(after, p) for p in asked)
@@ -107,7 +108,7 @@ def retention(base: Path, fused: Any, quantized: Any) -> dict[str, tuple[float, 
     error relative to the size of U); 1.0 and 0.0 are ideal. Empty when the base is gone."""
     if not base.is_dir():
         return {}
-    first, _ = models.load(base, lazy=True)
+    first, _ = load(base, lazy=True)
     layers = {name: module for name, module in first.named_modules() if "weight" in module}
     others = dict(quantized.named_modules())
     found: dict[str, tuple[float, float]] = {}

@@ -23,6 +23,7 @@ from mlx import nn, optimizers
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from punie.engine.folder import FolderTokenizer
+from punie.engine.mlx import load
 from punie.factory.mlx import model as models
 from punie.factory.mlx.batches import batch_of, order
 from punie.factory.mlx.options import MlxTrainOptions
@@ -86,7 +87,7 @@ class Trainer:
         if options.validation:
             self.held_out = read_rows(options.validation, tokenizer, dialect, options.longest)
         mx.random.seed(options.seed)
-        self.model, _ = models.load(base)
+        self.model, _ = load(base)
         self.config = _lora_config(options, len(self.model.layers))
         models.adapt(self.model, self.config)
         if options.recompute:
