@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +52,7 @@ def make(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., 
 
     def options(out: Path, **given: Any) -> MlxTrainOptions:
         chosen: dict[str, Any] = {
-            "iterations": 24, "layers": 2, "learning_rate": 1e-2, "validate_every": 6,
+            "iterations": 24, "layers": 2, "learning_rate": 2e-3, "scale": 4.0, "validate_every": 6,
             "report_every": 6, "save_every": 6, "base": str(base), "tools_hash": "abc",
         }  # fmt: skip
         return MlxTrainOptions.model_validate(
@@ -131,8 +132,8 @@ def test_training_lowers_the_loss_and_says_what_it_did(chain: Path) -> None:
     assert {"self_attn.q_proj", "mlp.gate", "mlp.switch_mlp.down_proj"} <= set(
         done["adapted_modules"]
     )
-    assert max(row["lr"] for row in rows) == pytest.approx(1e-2, rel=0.02)
-    assert rows[-1]["lr"] < 1e-3
+    assert max(row["lr"] for row in rows) == pytest.approx(2e-3, rel=0.02)
+    assert rows[-1]["lr"] < 2e-4
 
 
 def test_a_killed_run_ends_as_an_unbroken_one(
@@ -169,14 +170,19 @@ def test_a_folder_of_another_run_is_refused(
 
 
 def test_the_best_adapter_is_kept_not_the_last(
-    make: Callable[..., MlxTrainOptions], tmp_path: Path
+    base: Path, make: Callable[..., MlxTrainOptions], tmp_path: Path
 ) -> None:
-    wild = make(tmp_path / "wild", learning_rate=0.5, decay="none", iterations=4, validate_every=1)
-    train.run(wild, quiet)
-    losses = [row["validation_loss"] for row in log_of(wild.out)]
-    best = losses.index(min(losses)) + 1
-    assert best < 4
-    assert meta_of(wild.out)["training"]["kept_step"] == best
+    options = make(tmp_path)
+    trainer = train.Trainer(options, base)
+    good = trainer.validate()
+    worse = {n: mx.ones_like(a) for n, a in model.trainable(trainer.model).items()}
+    trainer.model.load_weights(list(worse.items()), strict=False)
+    trainer.step = 6
+    assert trainer.validate() > good
+    train.finish(trainer, train.fingerprint(options, base))
+    assert meta_of(tmp_path)["training"]["kept_step"] == 0
+    kept = mx.load(str(tmp_path / "adapters.safetensors"))
+    assert all(mx.all(a == 0).item() for name, a in kept.items() if name.endswith("lora_b"))
 
 
 def test_mlx_lm_itself_reads_the_adapter(chain: Path, base: Path) -> None:
@@ -202,7 +208,7 @@ def test_fusing_keeps_what_the_adapter_does(chain: Path, base: Path) -> None:
     assert config["torch_dtype"] == "float16"
     fused, plain = (load(place)[0] for place in (chain / "fused", base))
     ids = mx.array([list(range(20, 60))])
-    assert mx.abs(fused(ids) - plain(ids)).max().item() > 0.5  # the adapter is in it
+    assert mx.abs(fused(ids) - plain(ids)).max().item() > 0.1  # the adapter is in it
 
 
 def test_a_lost_or_strange_adapter_is_found(chain: Path, base: Path, tmp_path: Path) -> None:
@@ -238,11 +244,21 @@ def test_quantizing_says_what_the_file_holds(chain: Path) -> None:
     )
 
 
+def test_a_model_that_gives_no_numbers_is_not_passed_on(chain: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(chain / "fused", tmp_path / "fused")
+    arrays = mx.load(str(broken / "model.safetensors"))
+    arrays["model.norm.weight"] *= math.inf
+    mx.save_safetensors(str(broken / "model.safetensors"), arrays, {"format": "mlx"})
+    with pytest.raises(ModelUnavailable, match="gives no numbers"):
+        quantize.run(MlxQuantizeOptions(fused=broken, out=tmp_path / "model"))
+    assert not (tmp_path / "model" / "meta.json").exists()
+
+
 @pytest.mark.parametrize("bits", [6, 8])
 def test_more_bits_stay_nearer(chain: Path, tmp_path: Path, bits: Any) -> None:
     options = MlxQuantizeOptions(fused=chain / "fused", out=tmp_path / "model", bits=bits)
     done, five = meta_of(quantize.run(options)), meta_of(chain / "model")
-    assert done["tensors"][f"{bits} bits, groups of 64"] >= 24
+    assert done["tensors"][f"{bits} bits, groups of 64"] >= 23
     assert done["divergence"] < five["divergence"]
     assert done["bits_per_weight"] > five["bits_per_weight"]
 
@@ -252,7 +268,7 @@ def test_the_base_s_own_grid_is_refused(chain: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the base's own grid"):
         quantize.run(options)
     finer = options.model_copy(update={"group_size": 32})
-    assert meta_of(quantize.run(finer))["tensors"]["4 bits, groups of 32"] >= 24
+    assert meta_of(quantize.run(finer))["tensors"]["4 bits, groups of 32"] == 23
 
 
 def ask(engine: MlxEngine, messages: list[Message], **given: Any) -> Any:

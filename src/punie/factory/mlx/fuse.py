@@ -74,7 +74,7 @@ def run(options: MlxFuseOptions) -> Path:
         | {package: version(package) for package in ("mlx", "mlx-lm")},
         "seconds": round(time.monotonic() - began, 1),
     }
-    if content["divergence"] > TOLERATED:
+    if not content["divergence"] <= TOLERATED:  # also where it is no number
         raise ModelUnavailable(
             f"the fused model differs from base + adapter by {content['divergence']} nats a token"
             f" (at most {TOLERATED}): it is left in {str(options.out)!r} without meta.json"

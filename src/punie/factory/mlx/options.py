@@ -44,8 +44,8 @@ class MlxTrainOptions(BaseModel):
     """Share of the steps in which the rate rises."""
     decay: Literal["cosine", "none"] = "cosine"
     """How the rate falls after the warm-up: to zero, or not at all."""
-    clip: float | None = Field(default=1.0, gt=0)
-    """Largest norm of the gradient; none = no limit."""
+    clip: float = Field(default=1.0, ge=0)
+    """Largest norm of the gradient; 0 = no limit."""
     layers: int = Field(default=-1)
     """Adapted layers, counted from the last; -1 = all."""
     rank: int = Field(default=8, ge=1)

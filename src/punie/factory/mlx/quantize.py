@@ -66,6 +66,11 @@ def run(options: MlxQuantizeOptions) -> Path:
     after, config = load(options.out, lazy=True)
     asked = probes(FolderTokenizer(options.out), read_card(options.fused).dialect)
     moved = [divergence(logits_of(before, p), logits_of(after, p)) for p in asked]
+    if not np.isfinite(moved).all():
+        raise ModelUnavailable(
+            f"the quantized model gives no numbers: {moved}; it is left in {str(options.out)!r}"
+            " without meta.json"
+        )
     equal = sum(greedy(before, p) == greedy(after, p) for p in asked)
     kept = retention(Path(fused["base"]["folder"]), before, after)
     utils = models.require("mlx_lm.utils")

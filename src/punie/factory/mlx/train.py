@@ -132,6 +132,7 @@ class Trainer:
         batch, whatever process computed which rows."""
         options = self.options
         rate = self._rate()
+        mx.random.seed(hash((options.seed, self.step)) & 0xFFFFFFFF)  # of dropout, by the step
         members = [self.data.rows[n] for n in self.steps[self.step]]
         loss, gradients, targets = mx.array(0.0), None, 0
         if mine := members[self.rank :: int(self.world.size())]:
@@ -190,7 +191,6 @@ class Trainer:
         """Everything that `restore` needs to go on as if nothing had happened, in one file."""
         arrays = {f"model.{k}": v for k, v in models.trainable(self.model).items()}
         arrays |= {f"optimizer.{k}": v for k, v in tree_flatten(self.optimizer.state)}
-        arrays |= {f"random.{n}": v for n, v in enumerate(mx.random.state)}
         if self.best:
             arrays |= {f"best.{k}": v for k, v in self.best[2].items()}
         names = ("step", "tokens", "targets", "seconds")
@@ -214,8 +214,6 @@ class Trainer:
             parts.setdefault(part, {})[rest] = array
         self.model.load_weights(list(parts["model"].items()), strict=False)
         self.optimizer.state = tree_unflatten(list(parts["optimizer"].items()))
-        for number, value in parts["random"].items():
-            mx.random.state[int(number)] = value
         for name in ("step", "tokens", "targets", "seconds"):
             setattr(self, name, state[name])
         if state["best"]:

@@ -1,0 +1,170 @@
+"""An exact composition, made and checked on a small real repository."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from punie import demo
+from punie.errors import UsageError
+from punie.factory.audit.norms import of_recipe
+from punie.factory.composition import parts, run
+from punie.factory.composition.parts import Composition
+from punie.factory.examples import remarks
+from punie.factory.intents import plain
+from punie.prompt import QWEN3_CODER, SYSTEM_TUNED, render
+from punie.sandbox import Outcome
+from punie.tool import load_tools
+
+RECIPE = Path(__file__).parent.parent / "recipes" / "phase27.toml"
+SMALL = Composition.model_validate(
+    {
+        "validation": 3,
+        "preambles": 0.5,
+        "parts": [
+            {"source": "core", "tools": ["ruff_check"], "single": 4, "multi": 3},
+            {"source": "core", "intents": ["read_file", "log_count"], "single": 3, "multi": 2},
+            {"source": "git", "tools": ["git_diff"], "single": 2, "multi": 2},
+            {"source": "direct", "topic": "git", "single": 4},
+        ],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    demo.create(folder / "shop")
+    findings = {"lint": [{"file": "shop/report.py", "code": "F401"}]}
+    (folder / "shop.state.json").write_text(json.dumps({"findings": findings}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data")
+    run.run(SMALL, 42, corpus, ["shop"], out, workers=1, progress=lambda text: None)
+    return out
+
+
+def rows(out: Path, *splits: str) -> list[dict[str, Any]]:
+    chosen = splits or ("train", "validation")
+    lines = [line for s in chosen for line in (out / f"{s}.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in lines]
+
+
+def test_every_part_has_exactly_its_examples(made: Path) -> None:
+    found = rows(made)
+    assert Counter(row["source"] for row in found) == {"core": 12, "git": 4, "direct": 4}
+    assert Counter(len(row["messages"]) for row in found) == {3: 13, 5: 7}
+    assert len(rows(made, "validation")) == 3
+    assert sum(bool(r["messages"][2]["content"]) for r in found if r["kind"] == "tool") == 8
+    held_out = {plain(row["phrasing"]) for row in rows(made, "validation")}
+    assert held_out.isdisjoint(plain(row["phrasing"]) for row in rows(made, "train"))
+    report = json.loads((made / "meta.json").read_text())
+    assert report["train"]["examples"] == 17
+    assert report["train"]["conclusions"] + report["validation"]["conclusions"] == 7
+
+
+def test_five_messages_are_system_question_program_output_conclusion(made: Path) -> None:
+    for row in rows(made):
+        roles = [message["role"] for message in row["messages"]]
+        assert roles == ["system", "user", "assistant", "tool", "assistant"][: len(roles)]
+        assert row["messages"][0]["content"] == SYSTEM_TUNED
+        assert "code" in row["messages"][2] or row["kind"] == "direct"
+        assert all(tool in row["messages"][2]["code"] for tool in row["tools"])
+        preamble = row["messages"][2]["content"]
+        assert row["kind"] == "direct" or not preamble or row["tools"][0] in preamble
+        trained = "".join(p.text for p in render(row["messages"], QWEN3_CODER) if p.trained)
+        assert trained.count("<|im_end|>") == roles.count("assistant")
+        if len(roles) == 5:
+            said, told = row["messages"][4]["content"], row["messages"][3]["content"]
+            quoted = said.partition(": ")[2]
+            assert not quoted or quoted in told or quoted == "there is none."
+
+
+def test_the_same_seed_gives_the_same_rows(made: Path, corpus: Path, tmp_path: Path) -> None:
+    run.run(SMALL, 42, corpus, ["shop"], tmp_path / "a", workers=2, progress=lambda text: None)
+    assert rows(tmp_path / "a") == rows(made)
+    run.run(SMALL, 43, corpus, ["shop"], tmp_path / "b", workers=1, progress=lambda text: None)
+    assert rows(tmp_path / "b") != rows(made)
+
+
+def test_a_part_that_cannot_be_filled_is_named(corpus: Path, tmp_path: Path) -> None:
+    part = {"source": "git", "intents": ["status_conflicted"], "single": 40}
+    composition = Composition.model_validate({"validation": 0, "parts": [part]})
+    with pytest.raises(UsageError, match=r"too few examples for part 1 \(git\)"):
+        run.run(composition, 42, corpus, ["shop"], tmp_path, 1, progress=lambda text: None)
+    assert not (tmp_path / "meta.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("validation = 1\nparts = [{ source = 'x', single = 1 }]", "part 1: give one of tools"),
+        (
+            "validation = 1\nparts = [{ source = 'x', intents = ['none_such'], single = 1 }]",
+            "unknown intents",
+        ),
+        (
+            "validation = 1\nparts = [{ source = 'x', tools = ['fly'], single = 1 }]",
+            "no intent calls just",
+        ),
+        (
+            "validation = 1\nparts = [{ source = 'x', topic = 'git', multi = 1 }]",
+            "asked for conclusions",
+        ),
+        ("parts = []", "validation: Field required"),
+        ("validation = 1\nparts = []\nmood = 'good'", "mood: Extra inputs"),
+    ],
+)
+def test_a_table_that_cannot_be_used_says_why(tmp_path: Path, table: str, said: str) -> None:
+    (tmp_path / "recipe.toml").write_text(f"[composition]\n{table}\n")
+    with pytest.raises(UsageError, match=said):
+        parts.read(tmp_path / "recipe.toml")
+    (tmp_path / "recipe.toml").write_text("[generate]\nseed = 1\n")
+    assert parts.read(tmp_path / "recipe.toml") is None
+
+
+def test_phase27_is_the_reference_composition() -> None:
+    composition = parts.read(RECIPE)
+    assert composition is not None
+    sizes: Counter[str] = Counter()
+    for part in composition.parts:
+        sizes[part.source] += part.single + part.multi
+    assert sizes == {"core": 800, "lsp": 84, "git": 84, "rebalance": 96, "direct": 40}
+    assert (composition.size, composition.size - composition.validation) == (1104, 993)
+    multi = Counter({part.source: 0 for part in composition.parts})
+    for part in composition.parts:
+        multi[part.source] += part.multi
+    assert multi == {"core": 324, "lsp": 24, "git": 24, "rebalance": 36, "direct": 0}
+    for tool in ("ruff_check", "pytest_run"):
+        calling = [p for p in composition.parts if tool in p.tools]
+        assert sum(p.single + p.multi for p in calling) == 88  # 8 % of 1,104
+    assert of_recipe(RECIPE).multi_turn == pytest.approx((0.35, 0.39))
+
+
+def test_every_tool_has_words_for_what_it_is_for() -> None:
+    untaught = set(of_recipe(RECIPE).untaught)
+    assert set(load_tools()) == set(remarks.PURPOSES) | untaught
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ("", "none"),
+        ("14\n", ": 14"),
+        ("a.py\nb.py\n", "2 lines"),
+        ("x" * 300 + "\n", "above"),
+        ("line\n" * 1000, "begins with: line"),
+    ],
+)
+def test_a_conclusion_repeats_what_was_printed(printed: str, said: str) -> None:
+    outcome = Outcome(stdout=printed)
+    for seed in range(8):
+        assert said in remarks.conclusion(outcome, random.Random(seed))
