@@ -15,6 +15,7 @@ import pytest
 
 from punie.engine.folder import FolderTokenizer, read_card
 from punie.errors import ContextError, EngineError, ModelUnavailable, UsageError
+from punie.models import sha256_of
 from punie.prompt import QWEN3_CODER, Message, Piece, render
 from tiny_llama import write_rows
 from tiny_moe import SHAPE, write_moe, write_tokenizer
@@ -222,13 +223,13 @@ def test_a_lost_or_strange_adapter_is_found(chain: Path, base: Path, tmp_path: P
     with pytest.raises(ModelUnavailable, match="not the one that its card names"):
         fuse.run(options)
     card = json.loads((lost / "adapter.json").read_text())
-    card["sha256"] = train.sha256_of(lost / "adapters.safetensors")
+    card["sha256"] = sha256_of(lost / "adapters.safetensors")
     (lost / "adapter.json").write_text(json.dumps(card))
     with pytest.raises(ModelUnavailable, match=r"does not fit the base:\n +" + name):
         fuse.run(options)
     assert not (tmp_path / "fused" / "meta.json").exists()
     (lost / "adapters.safetensors").write_bytes(b"cut")
-    card["sha256"] = train.sha256_of(lost / "adapters.safetensors")
+    card["sha256"] = sha256_of(lost / "adapters.safetensors")
     (lost / "adapter.json").write_text(json.dumps(card))
     with pytest.raises(ModelUnavailable, match="cannot read the adapter"):
         fuse.run(options)

@@ -65,8 +65,8 @@ def conclusion(outcome: Outcome, rng: random.Random) -> str:
         return f"The output is long; it begins with: {first}" if first else "The output is long."
     if not first:
         return f"The answer is the {len(lines)} lines above."
-    forms = ("That is {n} lines; the first: {first}", "{n} lines in all, beginning with: {first}")
-    return rng.choice(forms).format(n=len(lines), first=first)
+    several = ("That is {n} lines; the first: {first}", "{n} lines in all, the first: {first}")
+    return rng.choice(several).format(n=len(lines), first=first)
 
 
 def _listed(words: Sequence[str]) -> str:

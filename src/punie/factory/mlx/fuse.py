@@ -18,6 +18,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_map, tree_unflatten
+from mlx_lm import utils
 
 from punie.engine.folder import FolderTokenizer
 from punie.engine.mlx import load
@@ -128,7 +129,7 @@ def _fuse(model: Any) -> None:
         if hasattr(module, "fuse")
     ]
     model.update_modules(tree_unflatten(fused))
-    models.require("mlx_lm.utils").dequantize_model(model)
+    utils.dequantize_model(model)
     left = [n for n, m in model.named_modules() if hasattr(m, "fuse") or hasattr(m, "bits")]
     if left:
         raise ModelUnavailable(f"layers that mlx-lm can neither fuse nor dequantize: {left[:10]}")
@@ -142,7 +143,6 @@ def _save(model: Any, config: dict[str, Any], base: Path, options: MlxFuseOption
             model.parameters(),
         )
     )
-    utils = models.require("mlx_lm.utils")
     utils.save_model(options.out, model)
     utils.save_config(config | {"torch_dtype": options.dtype}, options.out / "config.json")
     models.copy_tokenizer(base, options.out)

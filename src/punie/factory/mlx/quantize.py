@@ -18,6 +18,8 @@ from typing import Any
 
 import mlx.core as mx
 import numpy as np
+from mlx_lm.convert import convert
+from mlx_lm.utils import compute_bits_per_weight
 
 from punie.engine.folder import FolderTokenizer, read_card
 from punie.engine.mlx import load
@@ -53,7 +55,7 @@ def run(options: MlxQuantizeOptions) -> Path:
     shutil.rmtree(options.out, ignore_errors=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with models.quietly():
-        models.require("mlx_lm.convert").convert(
+        convert(
             str(options.fused),
             str(options.out),
             quantize=True,
@@ -73,14 +75,13 @@ def run(options: MlxQuantizeOptions) -> Path:
         )
     equal = sum(greedy(before, p) == greedy(after, p) for p in asked)
     kept = retention(Path(fused["base"]["folder"]), before, after)
-    utils = models.require("mlx_lm.utils")
     content = {
         "stage": "quantize",
         "options": given,
         "inputs": inputs,
         "card": fused["card"],
         "tensors": tensor_types(after, config),
-        "bits_per_weight": round(float(utils.compute_bits_per_weight(after)), 3),
+        "bits_per_weight": round(float(compute_bits_per_weight(after)), 3),
         "bytes": sum(p.stat().st_size for p in options.out.glob("*.safetensors")),
         "divergence": round(float(np.mean(moved)), 6),
         "probes_written_alike": [equal, len(asked)],

@@ -21,6 +21,7 @@ from typing import Any
 import mlx.core as mx
 from mlx import nn, optimizers
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
+from mlx_lm.tuner import trainer
 
 from punie.engine.folder import FolderTokenizer
 from punie.engine.mlx import load
@@ -48,11 +49,11 @@ def run(options: MlxTrainOptions, progress: Progress) -> Path:
         require(options.out, mark)
         return options.out
     options.out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(options, base)
-    trainer.restore(mark)
-    trainer.train(progress, mark)
-    if trainer.rank == 0:
-        finish(trainer, mark)
+    training = Trainer(options, base)
+    training.restore(mark)
+    training.train(progress, mark)
+    if training.rank == 0:
+        finish(training, mark)
     return options.out
 
 
@@ -91,7 +92,7 @@ class Trainer:
         self.config = _lora_config(options, len(self.model.layers))
         models.adapt(self.model, self.config)
         if options.recompute:
-            models.require("mlx_lm.tuner.trainer").grad_checkpoint(self.model.layers[0])
+            trainer.grad_checkpoint(self.model.layers[0])
         self.counts = models.counts(self.model)
         self.optimizer = optimizers.AdamW(
             learning_rate=options.learning_rate, weight_decay=options.weight_decay
@@ -242,33 +243,33 @@ def _lora_config(options: MlxTrainOptions, layers: int) -> dict[str, Any]:
     return {"fine_tune_type": "lora", "num_layers": count, "lora_parameters": parameters}
 
 
-def finish(trainer: Trainer, mark: dict[str, Any]) -> None:
+def finish(trained: Trainer, mark: dict[str, Any]) -> None:
     """Write the adapter, its card, and meta.json; the checkpoint goes."""
-    options, out = trainer.options, trainer.options.out
-    kept = trainer.best[1] if trainer.best else trainer.step
-    arrays = trainer.best[2] if trainer.best else models.trainable(trainer.model)
+    options, out = trained.options, trained.options.out
+    kept = trained.best[1] if trained.best else trained.step
+    arrays = trained.best[2] if trained.best else models.trainable(trained.model)
     models.save_arrays(out / models.ADAPTER, arrays, {"format": "mlx"})
     base = {"model": options.base}
-    write_json(out / models.CONFIG, trainer.config | base)
-    rows = len(trainer.data.rows)
+    write_json(out / models.CONFIG, trained.config | base)
+    rows = len(trained.data.rows)
     summary = {
-        "steps": trainer.step,
+        "steps": trained.step,
         "kept_step": kept,
-        "validation_loss": {"best": trainer.best[0], "last": trainer.validation_loss}
-        if trainer.best
+        "validation_loss": {"best": trained.best[0], "last": trained.validation_loss}
+        if trained.best
         else {},
-        "tokens": trainer.tokens,
-        "target_tokens": trainer.targets,
-        "epochs": round(trainer.step * options.batch / rows, 3),
-        "seconds": round(trainer.seconds, 1),
-        "tokens_per_second": round(trainer.tokens / max(trainer.seconds, 1e-9), 1),
+        "tokens": trained.tokens,
+        "target_tokens": trained.targets,
+        "epochs": round(trained.step * options.batch / rows, 3),
+        "seconds": round(trained.seconds, 1),
+        "tokens_per_second": round(trained.tokens / max(trained.seconds, 1e-9), 1),
         "rows": rows,
-        "rows_too_long": trainer.data.too_long,
-        "rows_without_answer": trainer.data.without_answer,
-        "validation_rows": len(trainer.held_out.rows) if trainer.held_out else 0,
+        "rows_too_long": trained.data.too_long,
+        "rows_without_answer": trained.data.without_answer,
+        "validation_rows": len(trained.held_out.rows) if trained.held_out else 0,
         "peak_memory_gb": round(mx.get_peak_memory() / 1e9, 2),
-        "processes": int(trainer.world.size()),
-        **trainer.counts,
+        "processes": int(trained.world.size()),
+        **trained.counts,
     }
     card = {
         "name": options.name,
