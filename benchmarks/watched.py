@@ -49,9 +49,7 @@ class Watched:
         with contextlib.suppress(OSError):
             sizes = {pid: memory(pid) for pid in tree}
             descriptors = len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208 (names only)
-            self.seen.append(
-                Use(sizes[self.pid], sum(sizes.values()), descriptors, len(tree))
-            )
+            self.seen.append(Use(sizes[self.pid], sum(sizes.values()), descriptors, len(tree)))
 
     def thirds(self) -> tuple[Use, Use]:
         """Medians of the first and of the last third of what counts."""

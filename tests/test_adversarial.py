@@ -41,12 +41,12 @@ for path in {paths}:
     print(read_file(path).text)
     print(git_blame(path))
 print(git_log(), git_show('HEAD'), git_status(), git_diff(), git_branch())
-print(hover(symbol='told'), search_text('x'), typecheck())
+print(hover(symbol={symbol!r}), search_text('x'), typecheck())
 """
 """A program that prints texts of all kinds."""
 
 
-class Person_who_refuses:  # noqa: N801
+class Refuser:
     """Refuses everything, and keeps what was asked."""
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ def reads(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 async def ask_everything(place: Adversary) -> tuple[list[Result], list[Request]]:
     """The results of all reads, and what the user was asked for."""
-    person = Person_who_refuses()
+    person = Refuser()
     results = []
     root, settings = cli.settings_for(str(place.root))
     async with cli.open_context(root, settings, approver=person) as context:
@@ -145,7 +145,7 @@ def test_reading_runs_nothing_changes_nothing_asks_nothing_and_stays_inside(
 
 def test_effects_are_asked_for_and_happen_only_when_they_are_allowed(place: Adversary) -> None:
     before = everything(place)
-    person = Person_who_refuses()
+    person = Refuser()
 
     async def go() -> None:
         root, settings = cli.settings_for(str(place.root))
@@ -266,9 +266,9 @@ def test_what_trusted_tests_say_approves_nothing_and_is_shown(tmp_path: Path) ->
 def test_texts_of_a_repository_never_become_markup_or_calls(tmp_path: Path) -> None:
     place = ADVERSARIES["control_tokens"](tmp_path)
     before = everything(place)
-    printed = EVERYTHING.format(paths=["notes.md", "evil.py"])
+    printed = EVERYTHING.format(paths=["notes.md", "evil.py"], symbol="evil")
     engine = ScriptedEngine([f"<jupyter_code>{printed}", "<jupyter_code>print(1)"])
-    person = Person_who_refuses()
+    person = Refuser()
 
     async def go() -> list[Any]:
         root, settings = cli.settings_for(str(place.root))
@@ -307,7 +307,7 @@ def escapes(tmp_path: Path) -> Adversary:
     return ADVERSARIES["terminal_escapes"](tmp_path)
 
 
-SHOWN = EVERYTHING.format(paths=["plain.txt", "told.py"])
+SHOWN = EVERYTHING.format(paths=["plain.txt", "told.py"], symbol="told")
 
 
 def test_ask_and_call_show_escapes(escapes: Adversary) -> None:
@@ -332,8 +332,7 @@ def test_chat_shows_escapes_and_what_it_prints_answers_no_question(escapes: Adve
         assert visible(ESCAPES)[:20] in shown
         assert obeyed(shown) == []
         person.types("write it\n")
-        shown = person.sees("[y/N]: ")
-        person.look(until="? [y/N]: ", seconds=2)
+        person.sees("…? [y/N]: ")  # that of the texts has no cut before it
         assert obeyed(person.screen[person.mark :]) == []
         shown = person.asks("n")
         assert "refused" in shown
@@ -362,9 +361,7 @@ def test_mcp_shows_escapes_in_texts_and_questions(escapes: Adversary) -> None:
         )
         server = ToolServer(TOOLS.values(), places)
         try:
-            async with Client(
-                server.server, mode="legacy", elicitation_callback=refuse
-            ) as client:
+            async with Client(server.server, mode="legacy", elicitation_callback=refuse) as client:
                 shown = await client.call_tool("execute_code", {"code": SHOWN})
                 (text,) = shown.content
                 assert isinstance(text, types.TextContent)
@@ -394,7 +391,11 @@ def test_acp_shows_escapes_in_titles_contents_and_options(escapes: Adversary) ->
             assert visible(ESCAPES)[:20] in found.said(session)[0]
             assert await found.ask(session, "say it") == "end_turn"
             (request,) = found.editor.asked
-            sent = [*found.editor.shown[session], request.model_dump(), *map(vars, found.editor.options)]
+            sent = [
+                *found.editor.shown[session],
+                request.model_dump(),
+                *map(vars, found.editor.options),
+            ]
             assert [each for each in map(texts, sent) if obeyed("\n".join(each))] == []
             assert all("\n" not in option.name for option in found.editor.options)
 

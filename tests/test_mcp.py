@@ -561,7 +561,7 @@ def test_who_asks_too_often_waits_and_then_is_refused() -> None:
         scopes = [{"type": "http", "headers": [], "client": (name, 1)} for name in "a" * 40 + "b"]
         start = asyncio.get_running_loop().time()
         await asyncio.gather(*(guard(scope, None, send) for scope in scopes))  # type: ignore[arg-type]
-        assert 0.5 < asyncio.get_running_loop().time() - start
+        assert asyncio.get_running_loop().time() - start > 0.5
         assert served[:6] == [*"aaaaa", "b"]
         assert 20 <= served.count("a") <= 27
         assert sent.count(429) == 41 - len(served)
