@@ -33,7 +33,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from punie import demo
-from watched import HEADING, Watched, descendants, environment, gone, watching
+from watched import HEADING, Watched, descendants, environment, gone, started, watching
 
 PROGRAMS = [
     "print(len(git_status().files))",
@@ -135,7 +135,7 @@ class Soak:
                 self.expect("acp cancel", (await asking).stop_reason, "cancelled")
             else:
                 stop = (await asking).stop_reason
-                answered = bool(editor.said) and editor.said[0].split()[0] != "failed:"
+                answered = bool(editor.said) and not editor.said[0].startswith("failed:")
                 self.expect("acp prompt", (stop, answered), ("end_turn", True))
 
     async def pipes(self) -> None:
@@ -208,14 +208,15 @@ class Soak:
     async def run(self) -> list[int]:
         """Everything at once; returns processes that outlived their servers."""
         parts: list[Callable[[], Awaitable[None]]] = [self.editor, self.pipes, self.http]
-        children: set[int] = set()
+        children: dict[int, str] = {}
         async with watching(self.servers, 5.0), asyncio.TaskGroup() as group:
             for part in (*parts, self.edits):
                 group.create_task(part())  # type: ignore[arg-type]
             while not self.over:
                 await asyncio.sleep(1.0)
                 for server in self.servers:
-                    children.update((server.pid, *descendants(server.pid)))
+                    tree = (server.pid, *descendants(server.pid))
+                    children |= {pid: started(pid) for pid in tree}
         return await gone(children)
 
 

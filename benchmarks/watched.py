@@ -143,21 +143,23 @@ async def watching(servers: list[Watched], seconds: float) -> AsyncIterator[None
         task.cancel()
 
 
-async def gone(pids: Iterable[int], seconds: float = 20.0) -> list[int]:
-    """Those of the processes that still run after a while."""
+async def gone(known: Mapping[int, str], seconds: float = 20.0) -> list[int]:
+    """Those of the processes, with their start, that still run after a while."""
     deadline = time.monotonic() + seconds
-    while left := [pid for pid in pids if _runs(pid)]:
+    while left := [pid for pid, start in known.items() if start and started(pid) == start]:
         if time.monotonic() > deadline:
             return left
         await asyncio.sleep(0.2)
     return []
 
 
-def _runs(pid: int) -> bool:
+def started(pid: int) -> str:
+    """When a process started, since its number may be another's later; empty when it has ended."""
     try:
-        return " Z " not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return False
+        return ""
+    return "" if fields[0] == "Z" else fields[19]
 
 
 def quantile(values: Iterable[float], share: float) -> float:
