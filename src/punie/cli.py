@@ -37,6 +37,7 @@ COMMANDS = {
     "monitor": "Watch the model in use; status 1 when an alarm is on.",
     "mcp": "Serve the tools to other agents (Model Context Protocol).",
     "overlap": "Write how near the suites lie to the training phrasings.",
+    "quantize": "Quantize a fused model, measure each level, pick one by rule.",
     "preview": "Show a row of training data as the trainer sees it.",
     "tools": "List the tools.",
     "traces": "List, show, export or delete stored answers.",
