@@ -25,7 +25,6 @@ from punie.settings import Settings
 from punie.terminal import Progress
 from tiny_llama import write_rows, write_tiny
 
-
 LINEARS = (
     ("attn_q", 64, 64),
     ("attn_k", 64, 32),
