@@ -29,6 +29,7 @@ COMMANDS = {
     "audit": "Check training data before it is trained on.",
     "call": "Run one tool and print its result.",
     "chat": "Hold a conversation about a repository.",
+    "compose": "Write a test set of generated cases.",
     "demo": "Make a small repository and ask it questions.",
     "doctor": "Say what is installed, what is missing and how to get it.",
     "exec": "Run a program in the sandbox.",
