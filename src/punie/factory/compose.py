@@ -189,8 +189,9 @@ async def _groups(root: Path, drafts: list[Draft]) -> tuple[list[list[Case]], Co
     graded = {
         plain(case.query) for path in SUITES.glob("*.toml") for case in load_suite(path.stem).cases
     }
-    # Tests get the time that `punie validate` gives them: what is kept must not hang on the load.
-    settings = SETTINGS.model_copy(update={"test_seconds": 120.0})
+    # Far more time than anything needs: what is kept must not hang on how busy the machine is.
+    limits = {"program_seconds": 60.0, "tool_seconds": 300.0, "test_seconds": 600.0}
+    settings = SETTINGS.model_copy(update=limits)
     async with Workshop(root, inventory, settings=settings) as workshop:
         for draft in drafts:
             rng = random.Random(draft.seed)
