@@ -61,7 +61,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(folder: Path, out: Path, **more: Any) -> quantize.QuantizeOptions:
-    given = {"model": folder / "model.gguf", "rows": folder / "rows.jsonl", "out": out}
+    given: dict[str, Any] = {
+        "model": folder / "model.gguf",
+        "rows": folder / "rows.jsonl",
+        "out": out,
+    }
     given |= {"adapter": folder / "adapter", "base": folder / "base.gguf", "suite": ""}
     return quantize.QuantizeOptions.model_validate(given | more)
 

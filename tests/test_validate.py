@@ -117,7 +117,7 @@ def test_a_sample_has_its_own_temperature_and_seed() -> None:
     asked_at: list[tuple[float, int]] = []
 
     class Noting(ScriptedEngine):
-        async def generate(self, messages, *, temperature=0.0, seed=0, **more):  # type: ignore[no-untyped-def, override]
+        async def generate(self, messages, *, temperature=0.0, seed=0, **more):  # type: ignore[no-untyped-def]
             asked_at.append((temperature, seed))
             return await super().generate(messages, **more)
 

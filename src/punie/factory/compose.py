@@ -17,7 +17,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -207,30 +207,29 @@ async def _groups(root: Path, drafts: list[Draft]) -> tuple[list[list[Case]], Co
                 continue
             expect, reject = facts(outcome, str(root))
             read = {name for call in outcome.calls for name in call.fields}
-            common = {
-                "category": draft.intent.group,
-                "workspace": root.name,
-                "kind": "tool",
-                "references": (code,),
-                "fields": tuple(
-                    sorted(f for f in read if f.split(".")[1] not in Result.model_fields)
-                ),
-                "expect": expect,
-                "reject": reject,
-                "forbid": acting_tools(),
-                "group": f"{draft.intent.name}-{root.name}" if len(draft.phrasings) > 1 else "",
-            }
-            cases = []
+            fields = sorted(f for f in read if f.split(".")[1] not in Result.model_fields)
+            pattern = Case(
+                id="",
+                category=draft.intent.group,
+                workspace=root.name,
+                query="",
+                kind="tool",
+                references=(code,),
+                fields=tuple(fields),
+                expect=expect,
+                reject=reject,
+                forbid=acting_tools(),
+                group=f"{draft.intent.name}-{root.name}" if len(draft.phrasings) > 1 else "",
+            )
+            cases: list[Case] = []
             for phrasing in draft.phrasings:
                 asked = wording.question(phrasing, values, rng, asides)
                 if plain(asked) in graded:
                     rejects["a question of a suite"] += 1
                     continue
                 graded.add(plain(asked))
-                number = len(found) * 10 + len(cases)
-                cases.append(
-                    Case(f"{draft.intent.name}-{root.name}{number}", query=asked, **common)
-                )
+                name = f"{draft.intent.name}-{root.name}{len(found) * 10 + len(cases)}"
+                cases.append(replace(pattern, id=name, query=asked))
             if not expect or any(unmet(case, outcome) for case in cases):
                 rejects["no fact"] += 1
             elif cases:

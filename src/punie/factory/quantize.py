@@ -13,7 +13,7 @@ import os
 import platform
 import shutil
 import tomllib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -202,10 +202,10 @@ class _Stage:
         found = divergence.compare(names, self.rows, dialect, self.progress.now)
         return {name: one.as_json() for name, one in found.items()}
 
-    async def _layers(self, path: Path) -> list[list[float]]:
+    async def _layers(self, path: Path) -> Sequence[tuple[float, float]]:
         if not self.base or not self.adapter:
             return []
-        return [list(pair) for pair in by_layer(self.base, self.adapter, path)]
+        return by_layer(self.base, self.adapter, path)
 
     async def _graded(self, path: Path) -> dict[str, Any]:
         """The suite's report on a model file, cases included but not what they said."""

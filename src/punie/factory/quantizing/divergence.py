@@ -128,7 +128,8 @@ def _walk(
 def _log_probabilities(engine: LlamaEngine) -> Array:
     logits = engine.logits().astype(np.float64)
     logits -= logits.max()
-    return logits - np.log(np.exp(logits).sum())
+    found: Array = logits - np.log(np.exp(logits).sum())
+    return found
 
 
 def _rate(tokens: int, seconds: float) -> float:
