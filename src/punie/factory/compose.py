@@ -35,7 +35,9 @@ from punie.factory.suite import Case, load_suite, unmet
 from punie.tool import Effect, Result, load_tools
 
 TRIES = 2
-"""Drafts of an intent, each on another workspace, before it is given up."""
+"""Drafts of an intent, each on another workspace and in other words."""
+SURPLUS = 1.7
+"""Groups tried for each one wanted, since some are rejected."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +156,9 @@ def run(
 def plan(
     options: ComposeOptions, intents: Mapping[str, Intent], names: Sequence[str], known: set[str]
 ) -> dict[str, list[Draft]]:
-    """Groups to try by workspace: each intent that has unseen phrasings, on `TRIES` of them."""
+    """Groups to try by workspace: every intent that has unseen phrasings once, then again."""
     acting = acting_tools()
-    found: dict[str, list[Draft]] = {name: [] for name in names}
+    ranked: list[tuple[int, str, str, Draft]] = []
     places = list(names)
     random.Random(options.seed).shuffle(places)
     for name, intent in sorted(intents.items()):
@@ -173,7 +175,14 @@ def plan(
             chosen = tuple(free[start : start + options.wordings])
             if chosen:
                 place = places[(first + attempt) % len(places)]
-                found[place].append(Draft(intent, chosen, rng.randrange(2**32)))
+                draft = Draft(intent, chosen, rng.randrange(2**32))
+                digest = hashlib.sha256(f"{options.seed}/{name}".encode()).hexdigest()
+                ranked.append((attempt, digest, place, draft))
+    ranked.sort(key=lambda entry: entry[:2])
+    found: dict[str, list[Draft]] = {name: [] for name in names}
+    enough = SURPLUS * (options.cases - options.direct) / options.wordings
+    for _, _, place, draft in ranked[: round(enough)]:
+        found[place].append(draft)
     return found
 
 
