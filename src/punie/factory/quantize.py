@@ -33,7 +33,7 @@ from punie.factory.quantizing.levels import (
 )
 from punie.factory.quantizing.picture import picture
 from punie.factory.quantizing.rule import Measured, Rule, choose
-from punie.factory.suite import FOLDER, Suite, load_suite
+from punie.factory.suite import Suite, load_suite
 from punie.models import base_file, describe_gguf, sha256_of
 from punie.models.adapter import read_adapter
 from punie.models.spec import open_model
@@ -127,10 +127,10 @@ class _Stage:
         check_levels(options.levels)
         if not options.levels:
             raise UsageError("no level is given: [quantize] levels, or --level")
-        if options.suite in FROZEN or options.suite in [str(FOLDER / f"{f}.toml") for f in FROZEN]:
-            raise UsageError(f"suite {options.suite!r} only reports: pick a level by another one")
         self.options, self.settings, self.progress = options, settings, progress
         self.suite: Suite | None = load_suite(options.suite) if options.suite else None
+        if self.suite and self.suite.sha256 in [load_suite(name).sha256 for name in FROZEN]:
+            raise UsageError(f"suite {options.suite!r} only reports: pick a level by another one")
         self.rows = divergence.held_out(options.rows, options.held_out, options.seed)
         self.facts = describe_gguf(options.model)
         if self.facts.dialect not in DIALECTS:
