@@ -115,7 +115,7 @@ def run(
     tool, and rejects by reason. A workspace that is done is kept in `out/parts` and not redone.
     """
     intents, direct = load()
-    drafts = _drafts(options, intents, names)
+    drafts = plan(options, intents, names)
     parts = out / "parts"
     parts.mkdir(parents=True, exist_ok=True)
     rejects: Counter[str] = Counter()
@@ -136,7 +136,7 @@ def run(
         rejects.update(part["rejects"])
         mutations.add(part["mutations"])
     rows = _balanced(rows, options, rejects)
-    rows += _direct_rows(direct, options)
+    rows += direct_rows(direct, options)
     asked = {row["messages"][1]["content"].lower() for row in rows}
     rows += (r for r in _replayed(options) if r["messages"][1]["content"].lower() not in asked)
     rows = without_suites(rows, rejects)
@@ -144,10 +144,10 @@ def run(
     return _write(rows, rejects, mutations, options, out)
 
 
-def _drafts(
+def plan(
     options: GenerateOptions, intents: dict[str, Intent], names: list[str]
 ) -> dict[str, list[Draft]]:
-    """Which intent is asked in which words on which workspace."""
+    """Which intent is asked in which words on which workspace: a pure function of its arguments."""
     rng = random.Random(options.seed)
     drafts: dict[str, list[Draft]] = defaultdict(list)
     for intent in intents.values():
@@ -194,7 +194,7 @@ async def _examples(
         for draft in drafts:
             rng = random.Random(draft.seed)
             try:
-                values = _fill(draft.intent, inventory, rng)
+                values = fill(draft.intent, inventory, rng)
             except NoValue:
                 rejects["no value for a slot"] += 1
                 continue
@@ -251,7 +251,8 @@ async def _unknown(
     return [row | facts | {"kind": "unknown"}]
 
 
-def _fill(intent: Intent, inventory: Inventory, rng: random.Random) -> dict[str, Any]:
+def fill(intent: Intent, inventory: Inventory, rng: random.Random) -> dict[str, Any]:
+    """Values for an intent's slots. Raises NoValue when twelve draws find none."""
     for _ in range(12):
         try:
             return Slots(inventory, rng).fill(intent.slots)
@@ -308,7 +309,8 @@ def _balanced(
     return kept
 
 
-def _direct_rows(direct: list[Direct], options: GenerateOptions) -> Iterator[dict[str, Any]]:
+def direct_rows(direct: list[Direct], options: GenerateOptions) -> Iterator[dict[str, Any]]:
+    """The rows of questions that need no tool."""
     rng, asides = random.Random(options.seed + 1), load_asides()
     for number, entry in enumerate(direct):
         wordings = list(entry.questions)

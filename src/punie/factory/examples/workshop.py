@@ -33,14 +33,18 @@ class Workshop:
     """One workspace with its sandbox, language server and remembered results."""
 
     def __init__(
-        self, root: Path, inventory: Inventory, tools: Iterable[Tool] | None = None
+        self,
+        root: Path,
+        inventory: Inventory,
+        tools: Iterable[Tool] | None = None,
+        settings: Settings = SETTINGS,
     ) -> None:
         """`tools` are those that programs call; none = all that there are."""
-        self.root, self.inventory = root, inventory
-        self.context = _context(root)
+        self.root, self.inventory, self.settings = root, inventory, settings
+        self.context = _context(root, settings)
         chosen = load_tools().values() if tools is None else tools
         self.tools = [self._remembering(t) for t in chosen]
-        self.sandbox = Sandbox(self.tools, SETTINGS)
+        self.sandbox = Sandbox(self.tools, settings)
         self._results: dict[str, Result | str] = {}
         self._faults: dict[str, str] = {}
         self._scratch: Context | None = None
@@ -111,10 +115,10 @@ class Workshop:
             folder = Path(tempfile.mkdtemp(prefix="punie-scratch-"))
             copy = folder / self.root.name
             shutil.copytree(self.root, copy, symlinks=True)
-            self._scratch = _context(copy)
+            self._scratch = _context(copy, self.settings)
         return self._scratch
 
 
-def _context(root: Path) -> Context:
+def _context(root: Path, settings: Settings) -> Context:
     workspace = Workspace(root)
-    return Context(workspace, SETTINGS, Server(workspace, SETTINGS), Allow(), trusted=True)
+    return Context(workspace, settings, Server(workspace, settings), Allow(), trusted=True)
