@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from punie import cli
+from punie.errors import StageFailed, UsageError
 
 if TYPE_CHECKING:
     from punie.factory.suite import Suite
@@ -27,14 +28,31 @@ if TYPE_CHECKING:
     help="Write every case with its answer and faults to this file.",
 )
 @click.option("--check", is_flag=True, help="Run the suite's own reference programs instead.")
+@click.option("--gate", is_flag=True, help="Status 1 when the gate of a release is not passed.")
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --gate: report (--json) of the released model, which must not be better.",
+)
 def command(
-    suite: str, model: str | None, as_json: bool, transcripts: Path | None, check: bool
+    suite: str,
+    model: str | None,
+    as_json: bool,
+    transcripts: Path | None,
+    check: bool,
+    gate: bool,
+    against: Path | None,
 ) -> None:
-    """Grade a model on SUITE (a name or a TOML file; default: the frozen forty)."""
+    """Grade a model on SUITE (a name or a TOML file; default: the frozen forty).
+
+    Status 0 whatever the grade, unless --gate is given.
+    """
     from punie import settings
+    from punie.factory.gate import Gate
     from punie.factory.suite import load_suite
 
     loaded = load_suite(suite)
+    released = _read(against, gate)
     if check:
         raise click.exceptions.Exit(asyncio.run(_check(loaded, settings.load(None))))
     report = asyncio.run(_run(loaded, settings.load(None, model=model)))
@@ -47,6 +65,21 @@ def command(
         cli.print_json(report.as_json())
     else:
         _show(report)
+    if gate and (objections := Gate().objections(report.as_json(), released)):
+        raise StageFailed("\n  ".join(["the gate is not passed:", *objections]))
+
+
+def _read(against: Path | None, gate: bool) -> dict[str, Any] | None:
+    """The report of the released model. Raises UsageError for what is none."""
+    if against is None:
+        return None
+    if not gate:
+        raise UsageError("--against belongs to --gate")
+    try:
+        found: dict[str, Any] = json.loads(against.read_text("utf-8"))
+        return {key: found[key] for key in ("sha256", "passed", "model")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{str(against)!r} is no report of `punie validate`: {error!r}") from None
 
 
 def _remember(report: Report) -> None:
