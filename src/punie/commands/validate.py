@@ -53,6 +53,8 @@ def command(
 
     loaded = load_suite(suite)
     released = _read(against, gate)
+    if gate and loaded.name != Gate().suite:
+        raise UsageError(f"the gate is of suite {Gate().suite!r}, not of {loaded.name!r}")
     if check:
         raise click.exceptions.Exit(asyncio.run(_check(loaded, settings.load(None))))
     report = asyncio.run(_run(loaded, settings.load(None, model=model)))

@@ -91,9 +91,10 @@ async def run(
     settings: Settings,
     progress: Callable[[str], None] = lambda text: None,
     folder: Path | None = None,
+    sources: dict[str, corpus.Source] | None = None,
 ) -> Report:
     """Ask and grade every case. Workspaces are built afresh in `folder` (default: a temporary
-    one, so that runs do not meet).
+    one, so that runs do not meet), from `sources` (default: the corpus of the package).
 
     Raises `CorpusError` when a workspace cannot be had, `UsageError` for a broken case.
     """
@@ -103,7 +104,7 @@ async def run(
     with tempfile.TemporaryDirectory(prefix="punie-suite-") as temporary:
         for name in suite.workspaces:
             progress(f"building the workspace {name}")
-            root = corpus.build(name, folder or Path(temporary))
+            root = corpus.build(name, folder or Path(temporary), sources)
             cases = [case for case in suite.cases if case.workspace == name]
             async for verdict in _graded(cases, root, model, settings):
                 verdicts.append(verdict)

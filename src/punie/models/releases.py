@@ -98,7 +98,9 @@ def read(folder: Path) -> Release:
     for name, size in files.items():
         there = (folder / name).stat().st_size if (folder / name).is_file() else None
         if there != size:
-            wrong.append(f"  {name}: {'missing' if there is None else f'{there} bytes'}, not {size}")
+            wrong.append(
+                f"  {name}: {'missing' if there is None else f'{there} bytes'}, not {size}"
+            )
     if wrong:
         raise ModelUnavailable(_damaged(folder, wrong))
     return release
@@ -210,7 +212,9 @@ def put(folder: Path) -> Release:
     release = read(folder)
     release.verify()
     if not NAME.fullmatch(release.name) or release.name == SHIPPED:
-        raise UsageError(f"{release.name!r} cannot be the name of a release: letters, digits, . _ -")
+        raise UsageError(
+            f"{release.name!r} cannot be the name of a release: letters, digits, . _ -"
+        )
     target = home() / release.name
     with _workshop() as temporary:
         copied = Path(temporary) / release.name
