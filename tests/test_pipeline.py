@@ -108,6 +108,16 @@ def there(pattern: str) -> Callable[[Path], bool]:
     return lambda root: any(root.glob(pattern))
 
 
+def released(root: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads((root / "release" / "release.json").read_text())
+    return found
+
+
+def losses(root: Path) -> list[float]:
+    lines = (root / "adapter" / "log.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
 def test_killed_in_every_stage_it_ends_as_an_unbroken_run(made: Bench) -> None:
     moments = [
         ("generate", begun("generate")),
@@ -128,19 +138,8 @@ def test_killed_in_every_stage_it_ends_as_an_unbroken_run(made: Bench) -> None:
     for name in EQUAL:
         assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
     assert verdicts(broken) == verdicts(whole)
-    facts = [
-        json.loads((root / "release" / "release.json").read_text()) for root in (broken, whole)
-    ]
-    assert facts[0]["model_sha256"] == facts[1]["model_sha256"]
-    steps = [
-        [
-            json.loads(line)["loss"]
-            for line in (root / "adapter" / "log.jsonl").read_text().split("\n")
-            if line
-        ]
-        for root in (broken, whole)
-    ]
-    assert steps[0] == steps[1]
+    assert released(broken)["model_sha256"] == released(whole)["model_sha256"]
+    assert losses(broken) == losses(whole)
     assert not list(broken.rglob("*.part"))
 
 

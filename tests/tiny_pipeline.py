@@ -154,6 +154,7 @@ def bench(folder: Path) -> Bench:
     made.change(r"(?s)(\[generate.examples\]).*?\n\n", r"\1\nstatus_all = 6\nlog_authors = 6\n\n")
     made.change(r"direct = 0.05", "direct = 0.02")
     made.change(r"\[train\]\n", f"[train]\nbase = {json.dumps(str(base))}\n")
+    made.change(r"validation = 0.1", "validation = 0.5")
     made.change(r"checkpoint_minutes = .*", "checkpoint_minutes = 0")
     made.change(r"batch_tokens = .*", "batch_tokens = 200")
     assert tomllib.loads(made.recipe.read_text("utf-8"))["train"]["rank"]
