@@ -22,7 +22,7 @@ HEAVY = {"torch", "transformers", "peft", "mcp", "acp", "llama_cpp", "numpy", "p
 LAYERS = (
     ("errors", "approvals"),
     ("settings",),
-    ("text", "diff", "strays", "redact", "answers"),
+    ("text", "diff", "strays", "redact", "answers", "page"),
     ("lines",),
     ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "declaration"),
     ("grep", "mentioned", "porcelain", "sweep", "gitconfig"),

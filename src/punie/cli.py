@@ -36,11 +36,14 @@ COMMANDS = {
     "exec": "Run a program in the sandbox.",
     "fuse": "Fuse an adapter into the base model: a GGUF file.",
     "generate": "Generate training data by executing every example.",
+    "models": "List, choose, archive and roll back released models.",
     "monitor": "Watch the model in use; status 1 when an alarm is on.",
     "mcp": "Serve the tools to other agents (Model Context Protocol).",
     "overlap": "Write how near the suites lie to the training phrasings.",
     "quantize": "Quantize a fused model, measure each level, pick one by rule.",
+    "pipeline": "Take a recipe to a released model.",
     "preview": "Show a row of training data as the trainer sees it.",
+    "report": "Write a pipeline's page again.",
     "tools": "List the tools.",
     "traces": "List, show, export or delete stored answers.",
     "train": "Train an adapter.",
@@ -145,7 +148,7 @@ def model_option(function: Any) -> Any:
         "-m",
         metavar="SPEC",
         default=None,
-        help="default, FILE.gguf, http://host:port/v1#name or scripted:FILE.",
+        help="default, release:NAME, FILE.gguf, http://host:port/v1#name or scripted:FILE.",
     )(function)
 
 

@@ -47,7 +47,8 @@ class Settings(BaseSettings):
     """Workspace root and the user's settings file; set by `load`."""
 
     model: str = "default"
-    """Model: `default`, a path to a GGUF file, `http://host:port/v1#name`, or `scripted:FILE`."""
+    """Model: `default` (the release in use), `release:NAME`, a path to a GGUF file,
+    `http://host:port/v1#name`, or `scripted:FILE`."""
     profile: Literal["", "tuned", "general"] = ""
     """`tuned` for models trained on the tools, else `general`; empty = what the model says."""
     dialect: Literal["", "compact", "qwen3_coder"] = ""

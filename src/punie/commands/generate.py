@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from punie.errors import UsageError
-
 if TYPE_CHECKING:
     from punie.factory.generate import GenerateOptions
 
@@ -34,11 +32,7 @@ def command(recipe: Path, out: Path | None, workers: int, report: Path | None) -
     if report:
         options = _grown(options, report)
     sources = corpus.load_recipe(recipe.parent / options.corpus)
-    names = [n for n, s in sources.items() if s.split == options.split]
-    if options.workspaces:
-        if unknown := sorted(set(options.workspaces) - set(names)):
-            raise UsageError(f"{recipe}: workspaces {unknown} are not of split {options.split!r}")
-        names = [n for n in names if n in options.workspaces]
+    names = list(corpus.of_split(sources, options.split, options.workspaces))
     folder = out or Path("out") / recipe.stem / "data"
     built = cache_dir().parent / "workspaces"
     start = time.perf_counter()

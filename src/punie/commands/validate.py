@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from punie import cli
-from punie.errors import UsageError
+from punie.errors import StageFailed, UsageError
 
 if TYPE_CHECKING:
     from punie.factory.sampling import Draw
@@ -58,6 +58,7 @@ BASELINES = ("untuned", "keywords", "nearest")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Training rows (train.jsonl) for the baseline `nearest`.",
 )
+@click.option("--gate", is_flag=True, help="Status 1 when the gate of a release is not passed.")
 def command(
     suite: str,
     model: str | None,
@@ -69,13 +70,20 @@ def command(
     against: Path | None,
     baselines: tuple[str, ...],
     rows: Path | None,
+    gate: bool,
 ) -> None:
-    """Grade a model on SUITE (a name or a TOML file; default: the frozen forty)."""
+    """Grade a model on SUITE (a name or a TOML file; default: the frozen forty).
+
+    Status 0 whatever the grade, unless --gate is given.
+    """
     from punie import settings
+    from punie.factory.gate import Gate
     from punie.factory.sampling import draws
     from punie.factory.suite import load_suite
 
     loaded = load_suite(suite)
+    if gate and loaded.name != Gate().suite:
+        raise UsageError(f"the gate is of suite {Gate().suite!r}, not of {loaded.name!r}")
     if check:
         raise click.exceptions.Exit(asyncio.run(_check(loaded, settings.load(None))))
     if "nearest" in baselines and rows is None:
@@ -100,6 +108,8 @@ def command(
         cli.print_json(values)
     else:
         _show(values)
+    if gate and (objections := Gate().objections(values, earlier)):
+        raise StageFailed("\n  ".join(["the gate is not passed:", *objections]))
 
 
 def _earlier(path: Path, suite: Suite) -> dict[str, Any]:

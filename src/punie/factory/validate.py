@@ -134,9 +134,11 @@ async def run(
     *,
     draws: Sequence[Draw] = (Draw(),),
     baselines: Mapping[str, Model] | None = None,
+    sources: dict[str, corpus.Source] | None = None,
 ) -> Report:
     """Ask and grade every case, with each of `draws`, and put it to the `baselines` once.
-    Workspaces are built afresh in `folder` (default: a temporary one, so that runs do not meet).
+    Workspaces are built afresh in `folder` (default: a temporary one, so that runs do not meet),
+    from `sources` (default: the corpus of the package).
 
     Raises `CorpusError` when a workspace cannot be had, `UsageError` for a broken case.
     """
@@ -152,7 +154,7 @@ async def run(
     with tempfile.TemporaryDirectory(prefix="punie-suite-") as temporary:
         for name in suite.workspaces:
             progress(f"building the workspace {name}")
-            root = corpus.build(name, folder or Path(temporary))
+            root = corpus.build(name, folder or Path(temporary), sources)
             cases = [case for case in suite.cases if case.workspace == name]
             async for row in graded(cases, root, asked, settings):
                 rows.append(row)

@@ -41,6 +41,8 @@ class Norms(BaseModel):
     """Greatest share of programs that print nothing."""
     own_repositories: bool = True
     """Whether no repository may serve both training and validation."""
+    coverage: bool = True
+    """Whether every tool must be called and every field read by a trained example."""
     unread: tuple[str, ...] = ()
     """Result fields, as `Class.field`, that no example need read."""
     longest: int = 1024

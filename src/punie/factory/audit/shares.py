@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from punie.factory.audit.data import Example
-from punie.factory.audit.findings import Finding
+from punie.factory.audit.findings import Finding, Severity
 from punie.factory.audit.norms import Span
 from punie.factory.audit.subject import Subject
 from punie.factory.suite import ECHOES
@@ -92,12 +92,13 @@ def coverage(subject: Subject) -> list[Finding]:
     asked, other = result_fields(subject)
     unread = asked - read - set(subject.norms.unread)
     found = []
+    severity: Severity = "breach" if subject.norms.coverage else "remark"
     if silent := sorted(set(subject.tools) - called):
         text = f"{len(silent)} tools are called by no trained example"
-        found.append(Finding("tool never called", "breach", text, sample=tuple(silent)))
+        found.append(Finding("tool never called", severity, text, sample=tuple(silent)))
     if unread:
         text = f"{len(unread)} of {len(asked)} fields are read by no trained example"
-        found.append(Finding("field never read", "breach", text, sample=tuple(sorted(unread))))
+        found.append(Finding("field never read", severity, text, sample=tuple(sorted(unread))))
     if beside := sorted(other - read):
         text = f"{len(beside)} fields of failures and echoes are read by no trained example"
         found.append(Finding("side field never read", "remark", text, sample=(", ".join(beside),)))

@@ -46,6 +46,9 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
+_WAY_OUT = "delete that file to train from the start, or choose another folder"
+
+
 class Checkpoint:
     """The state of an unfinished run in `checkpoint.pt`, replaced as a whole or not at all."""
 
@@ -55,7 +58,12 @@ class Checkpoint:
     @staticmethod
     def require(out: Path, mark: dict[str, Any]) -> None:
         """Raises UsageError when the finished folder `out` belongs to another run."""
-        done = json.loads((out / "meta.json").read_text("utf-8"))
+        try:
+            done = json.loads((out / "meta.json").read_text("utf-8"))
+            if not isinstance(done, dict):
+                raise ValueError(f"{type(done).__name__} where an object should be")
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{out / 'meta.json'} is damaged ({error}): {_WAY_OUT}") from None
         _same(out, {key: done.get(key) for key in mark}, mark)
 
     def save(self, state: dict[str, Any]) -> None:
@@ -68,8 +76,12 @@ class Checkpoint:
         """The saved state or None. Raises UsageError when it belongs to another run."""
         if not self.path.exists():
             return None
-        state: dict[str, Any] = torch.load(self.path, weights_only=True)
-        _same(self.path.parent, state["mark"], self.mark)
+        try:
+            state: dict[str, Any] = torch.load(self.path, weights_only=True)
+            mark = {part: dict(state["mark"][part]) for part in self.mark}
+        except Exception as error:  # torch raises all kinds for a damaged file
+            raise UsageError(f"{self.path} is damaged ({error!r}): {_WAY_OUT}") from None
+        _same(self.path.parent, mark, self.mark)
         return state
 
     def cut_log(self, step: int) -> None:
