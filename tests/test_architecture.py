@@ -17,7 +17,10 @@ MODULES = {
     for path in sorted((SOURCE / "punie").rglob("*.py"))
 }
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-HEAVY = {"torch", "transformers", "peft", "mcp", "acp", "llama_cpp", "numpy", "pydantic_ai"}
+HEAVY = {
+    "torch", "transformers", "peft", "mcp", "acp", "llama_cpp", "mlx", "mlx_lm", "numpy",
+    "pydantic_ai",
+}  # fmt: skip
 
 LAYERS = (
     ("errors", "approvals"),
@@ -29,7 +32,7 @@ LAYERS = (
     ("lsp", "wrap", "repository", "instrument", "engine"),
     ("addressing", "listing", "outline", "references", "overlooked"),
     ("reporter", "terminal", "testrun"),
-    ("tools", "sandbox", "engine.llama", "engine.http", "engine.scripted"),
+    ("tools", "sandbox", "engine.llama", "engine.mlx", "engine.http", "engine.scripted"),
     ("agent",),
     ("models", "trace"),
     ("assembly", "demo", "monitor", "monitor_page", "report", "conversation"),

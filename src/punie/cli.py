@@ -148,7 +148,8 @@ def model_option(function: Any) -> Any:
         "-m",
         metavar="SPEC",
         default=None,
-        help="default, release:NAME, FILE.gguf, http://host:port/v1#name or scripted:FILE.",
+        help="default, release:NAME, FILE.gguf, MLX folder, http://host:port/v1#name or"
+        " scripted:FILE.",
     )(function)
 
 

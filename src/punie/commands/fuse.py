@@ -13,8 +13,14 @@ import click
 @click.option("--out", type=click.Path(path_type=Path), help="Default: out/<recipe>/model.")
 @click.option("--kind", default="Q8_0", show_default=True, help="Number format of the weights.")
 def command(recipe: Path, adapter: Path | None, out: Path | None, kind: str) -> None:
-    """Fuse the adapter of RECIPE into its base: one GGUF file that the engine loads."""
+    """Fuse the adapter of RECIPE into its base: one GGUF file that the engine loads, or with the
+    backend `mlx` an MLX folder."""
     from punie.factory.fuse import FuseOptions, run
+    from punie.factory.mlx import stages
+
+    if stages.chosen(recipe):
+        click.echo(stages.fuse(recipe, adapter, out))
+        return
 
     folder = Path("out") / recipe.stem
     options = FuseOptions.model_validate(

@@ -17,6 +17,11 @@ from punie.errors import ModelUnavailable, UsageError
 @click.option("--out", type=click.Path(path_type=Path), help="Default: out/<recipe>/adapter.")
 def command(recipe: Path, data: Path | None, out: Path | None) -> None:
     """Train the adapter of RECIPE on its data. An interrupted training is resumed."""
+    from punie.factory.mlx import stages
+
+    if stages.chosen(recipe):
+        click.echo(stages.train(recipe, data, out))
+        return
     try:
         from punie.factory.train import run
         from punie.factory.training.options import TrainOptions
@@ -27,6 +32,7 @@ def command(recipe: Path, data: Path | None, out: Path | None) -> None:
     folder = data or Path("out") / recipe.stem / "data"
     try:
         table = tomllib.loads(recipe.read_text("utf-8")).get("train", {})
+        table.pop("backend", None)
         report = json.loads((folder / "meta.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"no data of {recipe}: {error}; run `punie generate` first") from None

@@ -17,17 +17,18 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from punie.engine import Generation
 from punie.engine.copying import Copying
+from punie.engine.decoding import Chooser, End, reused, turns_of
 from punie.engine.guide import Answers, Guide
-from punie.errors import ContextError, EngineError, ModelUnavailable
+from punie.errors import EngineError, ModelUnavailable
 from punie.mentioned import Mentioned
-from punie.prompt import Dialect, Message, Piece, render
+from punie.prompt import Dialect, Message, Piece
 
 BATCH = 256
 """Tokens decoded at once: more costs memory, and cancelling waits for one batch."""
@@ -146,7 +147,7 @@ class LlamaEngine:
         began = time.perf_counter()
         cancelled = threading.Event()
         async with self._lock:
-            turns = self._turns(messages)
+            turns = turns_of(messages, self.dialect, self._tokenize, self.context)
             guide = self._guide(messages, mentioned)
             job = asyncio.to_thread(
                 self._run, turns, max_tokens, temperature, seed, cancelled, guide
@@ -162,25 +163,6 @@ class LlamaEngine:
         sizes = sum(map(len, turns))
         return Generation(text, sizes, count, spent, end != "cut", end != "unsure")
 
-    def _turns(self, messages: Sequence[Message]) -> list[list[int]]:
-        """Token ids by turn; the assistant's opener belongs to the last turn. Raises
-        ContextError when there is no room for a reply."""
-        pieces = render(messages, self.dialect)
-        openers = ("<|im_start|>", self.dialect.output_open)
-        turns: list[list[int]] = []
-        for place, piece in enumerate(pieces):
-            starts = piece.control and piece.text.startswith(openers)
-            if not turns or (starts and place < len(pieces) - 1):
-                turns.append([])
-            turns[-1] += self._tokenize(piece)
-        size = sum(map(len, turns))
-        if size >= self.context:
-            raise ContextError(
-                f"the prompt has {size} tokens and the model's context {self.context}: ask a"
-                " narrower question, start a new conversation or raise the setting `context`"
-            )
-        return turns
-
     def _run(
         self,
         turns: list[list[int]],
@@ -189,14 +171,14 @@ class LlamaEngine:
         seed: int,
         cancelled: threading.Event,
         guide: Guide,
-    ) -> tuple[str, int, Literal["ended", "cut", "unsure"]]:
+    ) -> tuple[str, int, End]:
         """(reply, its tokens, how it ended)."""
-        random = np.random.default_rng(seed)
+        chooser = Chooser(guide, self._ends, self._bytes_of, temperature, seed)
         self._prefill(turns, cancelled)
         room = min(max_tokens, self.context - len(self._past))
         reply, count = bytearray(), 0
         while count < room and not cancelled.is_set():
-            token = self._choose(temperature, random, bytes(reply), count, guide)
+            token = chooser.next(self.logits(), bytes(reply), count)
             if token is None:
                 return "", count, "unsure"
             if self._ends(token):
@@ -225,10 +207,7 @@ class LlamaEngine:
 
     def _prefill(self, turns: list[list[int]], cancelled: threading.Event) -> None:
         """Bring the cache to the end of the prompt, reusing whole turns but never the last."""
-        kept = number = 0
-        while number < len(turns) - 1 and self._past[kept:][: len(turns[number])] == turns[number]:
-            kept += len(turns[number])
-            number += 1
+        number, kept = reused(turns, self._past)
         memory = self._llama.llama_get_memory(self._context)
         self._llama.llama_memory_seq_rm(memory, 0, kept, -1)
         del self._past[kept:]
@@ -257,37 +236,6 @@ class LlamaEngine:
         if messages[-1]["role"] == "user":
             answers = self._answers
         return Guide(self.dialect.code_open, copying, answers)
-
-    def _choose(
-        self,
-        temperature: float,
-        random: np.random.Generator,
-        reply: bytes,
-        count: int,
-        guide: Guide,
-    ) -> int | None:
-        """The next token: the likeliest that the guide allows, or drawn at `temperature` (Gumbel's
-        trick). None when the model would rather say what it may not, or nothing may follow."""
-        logits = self.logits()
-        scores: npt.NDArray[np.floating[Any]] = logits
-        if temperature > 0:
-            scores = logits / temperature + random.gumbel(size=self._vocab_size)
-        first = int(scores.argmax())
-        if self._may_follow(first, reply, guide):
-            return first
-        for token in np.argsort(-scores):  # up to a second: rare with a tuned model
-            if guide.unsure(reply, count, float(logits[first] - logits[token])):
-                return None
-            if self._may_follow(int(token), reply, guide):
-                return int(token)
-            if guide.lost():
-                return None
-        return None
-
-    def _may_follow(self, token: int, reply: bytes, guide: Guide) -> bool:
-        if self._ends(token):
-            return guide.may_end(reply)
-        return guide.allows(reply + self._bytes_of(token))
 
     def logits(self) -> npt.NDArray[np.float32]:
         """Logits (vocab,) after the last token fed; a view that the next token overwrites."""

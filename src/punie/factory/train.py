@@ -24,6 +24,7 @@ from torch import Tensor
 
 from punie.factory.training.base import TrainingTokenizer, weights
 from punie.factory.training.lora import LoraLlama, pack
+from punie.factory.training.markers import marker_rows
 from punie.factory.training.options import TrainOptions
 from punie.factory.training.outputs import Checkpoint, fingerprint, finish
 from punie.factory.training.rows import (
@@ -31,7 +32,6 @@ from punie.factory.training.rows import (
     Rows,
     balanced,
     chunks,
-    marker_rows,
     read_rows,
     steps_of,
 )

@@ -42,9 +42,11 @@ async def open_model(settings: Settings, progress: Progress) -> Model:
     if spec == "default" or spec.startswith("release:"):
         return await _released(spec, settings, progress)
     path = Path(spec).expanduser()
+    if path.is_dir():
+        return await _folder(path, settings)
     if path.suffix != ".gguf":
         raise UsageError(
-            f"model {spec!r} is none of: default, release:NAME, FILE.gguf, "
+            f"model {spec!r} is none of: default, release:NAME, FILE.gguf, MLX folder, "
             "http://host:port/v1#name, scripted:FILE"
         )
     return await _file(path, settings)
@@ -90,10 +92,7 @@ async def _file(path: Path, settings: Settings) -> Model:
     if not path.is_file():
         raise ModelUnavailable(f"there is no model file {str(path)!r}: check the path")
     known = await asyncio.to_thread(describe_gguf, path)
-    named = settings.dialect or known.dialect or "qwen3_coder"
-    if named not in DIALECTS:
-        raise ModelUnavailable(f"{path.name} speaks the dialect {named!r}; known: {[*DIALECTS]}")
-    dialect = DIALECTS[named]
+    dialect = _dialect(settings.dialect or known.dialect or "qwen3_coder", path)
     profile: Profile = settings.profile or ("tuned" if known.dialect else "general")
     engine = await asyncio.to_thread(
         lambda: LlamaEngine(
@@ -107,6 +106,38 @@ async def _file(path: Path, settings: Settings) -> Model:
         )
     )
     return Model(engine, dialect, profile, known.tools_hash)
+
+
+async def _folder(path: Path, settings: Settings) -> Model:
+    """An MLX folder: one that our factory wrote says its dialect and tools, others are
+    `general`."""
+    from punie.engine.folder import is_model_folder, read_card
+    from punie.engine.mlx import MlxEngine
+
+    if not is_model_folder(path):
+        raise ModelUnavailable(
+            f"{str(path)!r} holds no model: an MLX folder has config.json and *.safetensors"
+        )
+    card = await asyncio.to_thread(read_card, path)
+    dialect = _dialect(settings.dialect or card.dialect or "qwen3_coder", path)
+    profile: Profile = settings.profile or ("tuned" if card.dialect else "general")
+    engine = await asyncio.to_thread(
+        lambda: MlxEngine(
+            path,
+            dialect,
+            name=card.name,
+            sha256=card.sha256,
+            context=settings.context if profile == "tuned" else max(settings.context, 8192),
+            literals=card.literals,
+        )
+    )
+    return Model(engine, dialect, profile, card.tools_hash)
+
+
+def _dialect(name: str, path: Path) -> Dialect:
+    if name not in DIALECTS:
+        raise ModelUnavailable(f"{path.name} speaks the dialect {name!r}; known: {[*DIALECTS]}")
+    return DIALECTS[name]
 
 
 async def _http(spec: str, settings: Settings) -> Model:

@@ -13,6 +13,7 @@ import torch
 from punie.errors import UsageError
 from punie.factory.training.lora import GROUPS
 from punie.factory.training.options import TrainOptions
+from punie.factory.training.records import WAY_OUT, cut_log, require, same_run, write_json
 from punie.factory.training.rows import fixed_answers, fixed_literals
 from punie.models import sha256_of
 from punie.models.adapter import SIZE_LIMIT, read_adapter, write_adapter
@@ -39,16 +40,6 @@ def fingerprint(options: TrainOptions) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` to `path` atomically."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-    temporary.replace(path)
-
-
-_WAY_OUT = "delete that file to train from the start, or choose another folder"
-
-
 class Checkpoint:
     """The state of an unfinished run in `checkpoint.pt`, replaced as a whole or not at all."""
 
@@ -58,13 +49,7 @@ class Checkpoint:
     @staticmethod
     def require(out: Path, mark: dict[str, Any]) -> None:
         """Raises UsageError when the finished folder `out` belongs to another run."""
-        try:
-            done = json.loads((out / "meta.json").read_text("utf-8"))
-            if not isinstance(done, dict):
-                raise ValueError(f"{type(done).__name__} where an object should be")
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{out / 'meta.json'} is damaged ({error}): {_WAY_OUT}") from None
-        _same(out, {key: done.get(key) for key in mark}, mark)
+        require(out, mark)
 
     def save(self, state: dict[str, Any]) -> None:
         """Write `state`, then put it in place of the last one."""
@@ -80,28 +65,13 @@ class Checkpoint:
             state: dict[str, Any] = torch.load(self.path, weights_only=True)
             mark = {part: dict(state["mark"][part]) for part in self.mark}
         except Exception as error:  # torch raises all kinds for a damaged file
-            raise UsageError(f"{self.path} is damaged ({error!r}): {_WAY_OUT}") from None
-        _same(self.path.parent, mark, self.mark)
+            raise UsageError(f"{self.path} is damaged ({error!r}): {WAY_OUT}") from None
+        same_run(self.path.parent, mark, self.mark)
         return state
 
     def cut_log(self, step: int) -> None:
         """Drop the log's lines after `step`: those steps are run again."""
-        if self.log.exists():
-            lines = self.log.read_text("utf-8").splitlines(keepends=True)
-            self.log.write_text("".join(lines[:step]), "utf-8")
-
-
-def _same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raises UsageError that names every difference between two fingerprints."""
-    differences = [
-        f"  {part}.{key}: there {found[part].get(key)!r}, now {wanted[part].get(key)!r}"
-        for part in ("options", "inputs")
-        for key in sorted({*found[part], *wanted[part]})
-        if found[part].get(key) != wanted[part].get(key)
-    ]
-    if differences:
-        listed = "\n".join(differences)
-        raise UsageError(f"{out} belongs to another run; choose another folder:\n{listed}")
+        cut_log(self.log, step)
 
 
 def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import random
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-
-import torch.nn.functional as F
-from torch import Tensor
+from typing import Protocol
 
 from punie.engine.copying import Copying, literals
 from punie.errors import UsageError
-from punie.factory.training.base import TrainingTokenizer
 from punie.prompt import Dialect, Message, Piece, render
+
+
+class Encoder(Protocol):
+    """A tokenizer of rendered prompts."""
+
+    def encode(self, pieces: Iterable[Piece]) -> tuple[list[int], list[bool]]:
+        """Token ids and, for each, whether it is trained."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Rows:
         return [len(row.ids) for row in self.rows]
 
 
-def read_rows(path: Path, tokenizer: TrainingTokenizer, dialect: Dialect, longest: int) -> Rows:
+def read_rows(path: Path, tokenizer: Encoder, dialect: Dialect, longest: int) -> Rows:
     """Read JSON Lines of `{"id": …, "messages": […]}`, rendered in `dialect`; other keys are
     ignored. Raises UsageError that lists every row that is not of this form."""
     rows: list[Row] = []
@@ -136,23 +139,3 @@ def chunks(rows: list[Row], tokens: int) -> Iterator[list[Row]]:
         group.append(row)
     if group:
         yield group
-
-
-def marker_rows(rows: Rows, tokenizer: TrainingTokenizer, embedding: Tensor) -> dict[int, Tensor]:
-    """The control tokens that `rows` use, with the embeddings to start them from: the base's, or,
-    where it is a copy of another control token's because the base never saw the token, the mean
-    of the words in its name ("<jupyter_code>": jupyter, code) at the same length."""
-    unit = F.normalize(embedding[list(tokenizer.controls.values())], dim=-1)
-    likeness = (unit @ unit.t()).fill_diagonal_(0).amax(dim=-1)
-    used = {token for row in rows.rows for token in row.ids}
-    found: dict[int, Tensor] = {}
-    for (text, token), like in zip(tokenizer.controls.items(), likeness, strict=True):
-        if token not in used:
-            continue
-        found[token] = embedding[token].clone()
-        if like > 0.9995:
-            words = re.sub(r"[^a-z]+", " ", text).strip()
-            ids, _ = tokenizer.encode([Piece(words, control=False, trained=False)])
-            mean = embedding[ids].mean(dim=0)
-            found[token] = mean * (embedding[token].norm() / mean.norm())
-    return found

@@ -1,0 +1,89 @@
+"""What engines that decode token by token share: a prompt cut into turns, and the next token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from punie.engine.guide import Guide
+from punie.errors import ContextError
+from punie.prompt import Dialect, Message, Piece, render
+
+End = Literal["ended", "cut", "unsure"]
+"""How a reply ended: by itself, at a limit, or because the model knows no answer."""
+
+
+def turns_of(
+    messages: Sequence[Message],
+    dialect: Dialect,
+    tokenize: Callable[[Piece], list[int]],
+    context: int,
+) -> list[list[int]]:
+    """Token ids by turn; the assistant's opener belongs to the last turn. Raises ContextError
+    when a context of that many tokens has no room for a reply."""
+    pieces = render(messages, dialect)
+    openers = ("<|im_start|>", dialect.output_open)
+    turns: list[list[int]] = []
+    for place, piece in enumerate(pieces):
+        starts = piece.control and piece.text.startswith(openers)
+        if not turns or (starts and place < len(pieces) - 1):
+            turns.append([])
+        turns[-1] += tokenize(piece)
+    size = sum(map(len, turns))
+    if size >= context:
+        raise ContextError(
+            f"the prompt has {size} tokens and the model's context {context}: ask a"
+            " narrower question, start a new conversation or raise the setting `context`"
+        )
+    return turns
+
+
+def reused(turns: Sequence[list[int]], past: Sequence[int]) -> tuple[int, int]:
+    """(turns, tokens) of a prompt that the cache holds already: whole turns, never the last."""
+    number = kept = 0
+    while number < len(turns) - 1 and past[kept:][: len(turns[number])] == turns[number]:
+        kept += len(turns[number])
+        number += 1
+    return number, kept
+
+
+class Chooser:
+    """Picks each token of one reply: the likeliest that the guide allows, or drawn (Gumbel's
+    trick)."""
+
+    def __init__(
+        self,
+        guide: Guide,
+        ends: Callable[[int], bool],
+        bytes_of: Callable[[int], bytes],
+        temperature: float,
+        seed: int,
+    ) -> None:
+        self._guide, self._ends, self._bytes_of = guide, ends, bytes_of
+        self._temperature, self._random = temperature, np.random.default_rng(seed)
+
+    def next(self, logits: npt.NDArray[np.float32], reply: bytes, count: int) -> int | None:
+        """The token after `reply`, which has `count` tokens. None when the model would rather say
+        what it may not, or nothing may follow."""
+        scores: npt.NDArray[np.floating[Any]] = logits
+        if self._temperature > 0:
+            scores = logits / self._temperature + self._random.gumbel(size=len(logits))
+        first = int(scores.argmax())
+        if self._may_follow(first, reply):
+            return first
+        for token in np.argsort(-scores):  # up to a second: rare with a tuned model
+            if self._guide.unsure(reply, count, float(logits[first] - logits[token])):
+                return None
+            if self._may_follow(int(token), reply):
+                return int(token)
+            if self._guide.lost():
+                return None
+        return None
+
+    def _may_follow(self, token: int, reply: bytes) -> bool:
+        if self._ends(token):
+            return self._guide.may_end(reply)
+        return self._guide.allows(reply + self._bytes_of(token))

@@ -1,0 +1,147 @@
+"""Stage `fuse` on the MLX path: adapter + dequantized base → a float MLX folder that stands alone.
+
+The update is never put back onto the base's 4-bit grid, where it would round away: the base is
+dequantized first. The outputs folder is loaded again and held against base + adapter: logits, and
+the tokens that each would write. `meta.json` is written last.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+from mlx.utils import tree_map, tree_unflatten
+
+from punie.engine.folder import FolderTokenizer
+from punie.errors import ModelUnavailable
+from punie.factory.mlx import model as models
+from punie.factory.mlx.card import write_card
+from punie.factory.mlx.options import MlxFuseOptions
+from punie.factory.mlx.probes import Probe, divergence, greedy, logits_of, probes
+from punie.factory.training.records import write_json
+from punie.models import sha256_of
+
+TOLERATED = 0.05
+"""Mean divergence (nats a token) between base + adapter and the fused model above which fusing
+counts as failed: float16 and bfloat16 stay far below, a lost adapter far above."""
+
+
+def run(options: MlxFuseOptions) -> Path:
+    """Fuse and return the outputs folder. Raises ModelUnavailable when base and adapter do not
+    fit, or when the fused model does not answer as base + adapter do."""
+    began = time.monotonic()
+    card = _card(options.adapter)
+    base = models.folder_of(options.base or card["base"])
+    inputs = {"adapter": sha256_of(options.adapter / models.ADAPTER)}
+    inputs["base"] = sha256_of(base / "config.json")
+    given = json.loads(options.model_dump_json(include={"dtype"}))
+    meta = options.out / "meta.json"
+    if meta.exists():
+        done = json.loads(meta.read_text("utf-8"))
+        if (done["inputs"], done["options"]) == (inputs, given):
+            return options.out
+    shutil.rmtree(options.out, ignore_errors=True)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    model, config = _adapted(base, options.adapter)
+    asked = probes(FolderTokenizer(base), card["dialect"])
+    wanted, written = _answers(model, asked)
+    pairs = [name for name, module in model.named_modules() if hasattr(module, "fuse")]
+    _fuse(model)
+    grid = config.pop("quantization", None)
+    config.pop("quantization_config", None)
+    _save(model, config, base, options)
+    del model
+    again, _ = models.load(options.out)
+    found, says = _answers(again, asked)
+    content = {
+        "stage": "fuse",
+        "options": given,
+        "inputs": inputs,
+        "card": {key: card[key] for key in ("name", "dialect", "tools_hash")},
+        "base": {"folder": str(base), "quantization": grid},
+        "fused_modules": len(pairs),
+        "divergence": round(float(np.mean(list(map(divergence, wanted, found)))), 6),
+        "greedy_tokens_equal": [written == says, sum(map(len, says))],
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in ("mlx", "mlx-lm")},
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    if content["divergence"] > TOLERATED:
+        raise ModelUnavailable(
+            f"the fused model differs from base + adapter by {content['divergence']} nats a token"
+            f" (at most {TOLERATED}): it is left in {str(options.out)!r} without meta.json"
+        )
+    write_card(options.out, card)
+    write_json(meta, content)
+    return options.out
+
+
+def _card(adapter: Path) -> dict[str, Any]:
+    """The card of an adapter. Raises ModelUnavailable when it is missing or not of its weights."""
+    try:
+        card: dict[str, Any] = json.loads((adapter / "adapter.json").read_text("utf-8"))
+        stated, real = card["sha256"], sha256_of(adapter / models.ADAPTER)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelUnavailable(
+            f"no finished MLX adapter in {str(adapter)!r} ({error!r}): train one first"
+        ) from None
+    if stated != real:
+        raise ModelUnavailable(f"{str(adapter)!r}: the adapter is not the one that its card names")
+    return card
+
+
+def _adapted(base: Path, adapter: Path) -> tuple[Any, dict[str, Any]]:
+    """Base + adapter, every tensor of the adapter in its place."""
+    model, config = models.load(base, lazy=True)
+    models.adapt(model, models.read_config(adapter))
+    places = models.trainable(model)
+    try:
+        arrays = mx.load(str(adapter / models.ADAPTER))
+    except (RuntimeError, OSError) as error:
+        raise ModelUnavailable(f"cannot read the adapter in {str(adapter)!r}: {error}") from None
+    wrong = sorted(places.keys() ^ arrays.keys())
+    wrong += [n for n in places.keys() & arrays.keys() if places[n].shape != arrays[n].shape]
+    if wrong:
+        raise ModelUnavailable("the adapter does not fit the base:\n  " + "\n  ".join(wrong[:10]))
+    model.load_weights(list(arrays.items()), strict=False)
+    model.eval()
+    return model, config
+
+
+def _answers(model: Any, asked: list[Probe]) -> tuple[list[Any], list[list[int]]]:
+    return [logits_of(model, probe) for probe in asked], [greedy(model, p) for p in asked]
+
+
+def _fuse(model: Any) -> None:
+    """Merge every LoRA pair into its dequantized layer, experts too, and dequantize the rest."""
+    fused = [
+        (name, module.fuse(dequantize=True))
+        for name, module in model.named_modules()
+        if hasattr(module, "fuse")
+    ]
+    model.update_modules(tree_unflatten(fused))
+    models.require("mlx_lm.utils").dequantize_model(model)
+    left = [n for n, m in model.named_modules() if hasattr(m, "fuse") or hasattr(m, "bits")]
+    if left:
+        raise ModelUnavailable(f"layers that mlx-lm can neither fuse nor dequantize: {left[:10]}")
+
+
+def _save(model: Any, config: dict[str, Any], base: Path, options: MlxFuseOptions) -> None:
+    dtype = getattr(mx, options.dtype)
+    model.update(
+        tree_map(
+            lambda a: a.astype(dtype) if mx.issubdtype(a.dtype, mx.floating) else a,
+            model.parameters(),
+        )
+    )
+    utils = models.require("mlx_lm.utils")
+    utils.save_model(options.out, model)
+    utils.save_config(config | {"torch_dtype": options.dtype}, options.out / "config.json")
+    models.copy_tokenizer(base, options.out)

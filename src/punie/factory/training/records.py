@@ -1,0 +1,49 @@
+"""Records of a training run that both backends keep: which run a folder belongs to, its log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from punie.errors import UsageError
+
+WAY_OUT = "delete that file to train from the start, or choose another folder"
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` to `path` atomically."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    temporary.replace(path)
+
+
+def require(out: Path, mark: dict[str, Any]) -> None:
+    """Raises UsageError when the finished folder `out` belongs to another run."""
+    try:
+        done = json.loads((out / "meta.json").read_text("utf-8"))
+        if not isinstance(done, dict):
+            raise ValueError(f"{type(done).__name__} where an object should be")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{out / 'meta.json'} is damaged ({error}): {WAY_OUT}") from None
+    same_run(out, {key: done.get(key) for key in mark}, mark)
+
+
+def cut_log(log: Path, lines: int) -> None:
+    """Keep the first `lines` lines of a log: the steps after them are run again."""
+    if log.exists():
+        kept = log.read_text("utf-8").splitlines(keepends=True)[:lines]
+        log.write_text("".join(kept), "utf-8")
+
+
+def same_run(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raises UsageError that names every difference between two fingerprints."""
+    differences = [
+        f"  {part}.{key}: there {found[part].get(key)!r}, now {wanted[part].get(key)!r}"
+        for part in ("options", "inputs")
+        for key in sorted({*found[part], *wanted[part]})
+        if found[part].get(key) != wanted[part].get(key)
+    ]
+    if differences:
+        listed = "\n".join(differences)
+        raise UsageError(f"{out} belongs to another run; choose another folder:\n{listed}")
