@@ -327,9 +327,12 @@ def test_a_package_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
 
 # A new tool.
 
-TOOL = '''
+TOOL = '''\
 """Shouting."""
-from punie.tool import Effect, Result, tool
+
+from typing import Annotated
+
+from punie.tool import Doc, Effect, Result, tool
 from punie.wrap import Context
 
 
@@ -341,7 +344,7 @@ class ShoutResult(Result):
 
 
 @tool(effect=Effect.READ)
-async def shout(context: Context, text: str) -> ShoutResult:
+async def shout(context: Context, text: Annotated[str, Doc("What to shout.")]) -> ShoutResult:
     """The text in capitals."""
     return ShoutResult(text=text.upper())
 '''

@@ -95,7 +95,6 @@ def _make(
     progress: Callable[[str], None],
 ) -> None:
     """The parts of all workspaces. Raises `GenerationError` when one cannot be made."""
-    done = 0
     # Fresh processes: a fork of one that has threads (torch, llama.cpp) may hang for ever.
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         jobs = {
@@ -103,12 +102,12 @@ def _make(
             for name in drafts
         }
         try:
-            for job in as_completed(jobs):
+            for number, job in enumerate(as_completed(jobs), 1):
                 job.result()
-                done += 1
-                progress(f"{jobs[job]} done, {done} of {len(jobs)} workspaces")
+                progress(f"{jobs[job]} done, {number} of {len(jobs)} workspaces")
         except (BrokenProcessPool, OSError) as error:
             pool.shutdown(cancel_futures=True)
+            done = sum((parts / f"{name}.json").exists() for name in drafts)
             what = f"{error}" if isinstance(error, OSError) else "a worker was killed"
             raise GenerationError(
                 f"The generation stopped: {what}. {done} of {len(jobs)} workspaces are done and "
