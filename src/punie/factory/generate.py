@@ -113,8 +113,8 @@ def _make(
                 f"The generation stopped: {what}. {done} of {len(jobs)} workspaces are done and "
                 f"kept in {str(parts)!r}; mend that (memory, disk) and run the same command again."
             ) from error
-        except PunieError:
-            pool.shutdown(cancel_futures=True)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else all others would be made first
             raise
 
 

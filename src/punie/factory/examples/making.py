@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 import random
+import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def state(root: Path) -> dict[str, str]:
         found = {f: _hash((root / f).read_bytes()) for f in inventory.files}
         found[""] = _hash(inventory.git("ls-files", "-s").encode())
         return found | {"HEAD": inventory.git("show-ref", "--head")}
-    except OSError as error:
+    except (OSError, subprocess.CalledProcessError) as error:
         raise CorpusError(f"workspace {str(root)!r} cannot be read: {error}") from error
 
 

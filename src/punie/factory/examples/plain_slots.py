@@ -44,7 +44,18 @@ CODE_LINES = (
     + ["names: list[str] = [1, 2]", "import re; import ast", "assert True", "size = 'a' + 1"]
     + ["if True: pass", "from os import *", "l = 0", "debug = None", "print('ready')"]
 )
-NEW_STEMS = ["remarks", "todo", "plan", "draft", "scope", "review", "summary", "ideas", "log", "list"]
+NEW_STEMS = [
+    "remarks",
+    "todo",
+    "plan",
+    "draft",
+    "scope",
+    "review",
+    "summary",
+    "ideas",
+    "log",
+    "list",
+]
 NEW_FOLDERS = ["docs/", "notes/", "tmp/", "scripts/", "data/", "examples/", "tools/"]
 
 

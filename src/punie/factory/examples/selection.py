@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from punie.errors import UsageError
+from punie.factory.audit.leaks import SHORT
+from punie.factory.audit.nearness import Nearest, without_values
+from punie.factory.audit.norms import Norms
 from punie.factory.examples import wording
 from punie.factory.examples.drafts import chance, parts
 from punie.factory.examples.options import GenerateOptions
@@ -20,6 +23,8 @@ from punie.factory.suite import load_suite
 from punie.prompt import SYSTEM_TUNED
 
 Row = dict[str, Any]
+NEAR = Norms().near_suite
+"""Nearness to a suite's question from which a phrasing is not used."""
 LONGEST = 3000
 """Characters of an example's messages and programs, about a thousand tokens."""
 
@@ -96,11 +101,24 @@ def direct_rows(
 
 
 def without_suites(rows: list[Row], rejects: Counter[str]) -> list[Row]:
-    """The rows that do not ask a question of a suite, whatever the case and the signs."""
-    suites = [load_suite(path.stem) for path in SUITES.glob("*.toml")]
+    """The rows that neither ask a question of a suite, whatever the case and the signs, nor are
+    worded nearly as one."""
+    suites = [load_suite(path.stem) for path in sorted(SUITES.glob("*.toml"))]
     graded = {plain(case.query) for suite in suites for case in suite.cases}
-    kept = [row for row in rows if plain(_asked(row)) not in graded]
-    rejects["a question of a suite"] += len(rows) - len(kept)
+    phrasings = list(dict.fromkeys(row.get("phrasing", "") for row in rows))
+    nearest, leaked = Nearest(phrasings), set()
+    for case in (case for suite in suites for case in suite.cases):
+        bare = without_values(case.query, case.references)
+        if len(bare.split()) > SHORT:
+            leaked |= {phrasings[n] for n in (nearest.all(bare) >= NEAR).nonzero()[0]}
+    kept = []
+    for row in rows:
+        if plain(_asked(row)) in graded:
+            rejects["a question of a suite"] += 1
+        elif row.get("phrasing", "") in leaked:
+            rejects["worded as a question of a suite"] += 1
+        else:
+            kept.append(row)
     return kept
 
 
