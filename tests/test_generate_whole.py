@@ -17,7 +17,8 @@ import pytest
 from punie import demo
 from punie.errors import UsageError
 from punie.factory import generate
-from punie.factory.audit.data import read
+from punie.factory.audit import shares
+from punie.factory.audit.data import Data, read
 from punie.factory.audit.leaks import between_splits
 from punie.factory.audit.norms import Norms
 from punie.factory.audit.subject import Subject
@@ -250,6 +251,15 @@ def test_a_call_that_nothing_checks_is_counted(corpus: Path) -> None:
     assert ways.name_at(inventory, at) == "twice"
     assert ways.applies("hover", inventory, at, Found)
     assert not ways.applies("a_new_tool", inventory, {}, Found)
+
+
+def test_an_audit_refuses_too_many_unchecked_examples() -> None:
+    def names(share: float) -> list[str]:
+        data = Data(report={"second ways": {"share without": share}})
+        return [f.name for f in shares.norms(Subject(data, Norms(), load_tools()))]
+
+    assert "norm: second ways" in names(0.06)
+    assert "norm: second ways" not in names(0.05)
 
 
 # What may be in the way.
