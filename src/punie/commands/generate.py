@@ -12,6 +12,9 @@ import click
 if TYPE_CHECKING:
     from punie.factory.generate import GenerateOptions
 
+SHOWN = ("train", "validation", "held-out workspaces", "rejects", "second ways")
+"""Parts of the report that are printed; `meta.json` and `report.md` have all."""
+
 
 @click.command("generate")
 @click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -45,10 +48,10 @@ def command(recipe: Path, out: Path | None, workers: int, report: Path | None) -
     )
     spent = time.perf_counter() - built_at
     made = made_of["train"]["examples"] + made_of["validation"]["examples"]
-    click.echo(json.dumps({k: v for k, v in made_of.items() if k != "options"}, indent=1))
+    click.echo(json.dumps({k: made_of[k] for k in SHOWN}, indent=1))
     click.echo(
         f"{made} examples in {folder}; corpus {built_at - start:.0f} s, examples {spent:.0f} s "
-        f"({made / spent:.1f} a second)",
+        f"({made / spent:.1f} a second); report in {folder / 'report.md'}",
         err=True,
     )
 

@@ -24,7 +24,8 @@ from typing import Any
 
 from punie.errors import UsageError
 from punie.factory import corpus, generate
-from punie.factory.examples import wording
+from punie.factory.examples import drafts as drafting
+from punie.factory.examples import making, wording
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.plain_slots import NoValue
 from punie.factory.examples.workshop import SETTINGS, Workshop
@@ -100,10 +101,10 @@ def seen(recipes: Sequence[Path]) -> set[str]:
         sources = corpus.load_recipe(recipe.parent / options.corpus)
         names = [name for name, source in sources.items() if source.split == options.split]
         names = [name for name in names if not options.workspaces or name in options.workspaces]
-        for drafts in generate.plan(options, intents, names).values():
+        for drafts in drafting.drafts(options, intents, names).values():
             found.update(plain(draft.phrasing) for draft in drafts if not draft.held_out)
-        rows = generate.direct_rows(direct, options)
-        found.update(plain(row["phrasing"]) for row in rows if row["split"] == "train")
+        wordings = {plain(asked) for entry in direct for asked in entry.questions}
+        found |= {w for w in wordings if drafting.chance(options, w) >= options.validation}
     return found
 
 
@@ -205,7 +206,7 @@ async def _groups(root: Path, drafts: list[Draft]) -> tuple[list[list[Case]], Co
         for draft in drafts:
             rng = random.Random(draft.seed)
             try:
-                values = generate.fill(draft.intent, inventory, rng)
+                values = making.fill(draft.intent, inventory, rng)
             except NoValue:
                 rejects["no value for a slot"] += 1
                 continue

@@ -39,6 +39,8 @@ class Norms(BaseModel):
     """Share of examples in the validation split, where there is a norm."""
     empty: float = 0.25
     """Greatest share of programs that print nothing."""
+    unchecked: float = 0.05
+    """Greatest share of examples with a call that no second way checked."""
     own_repositories: bool = True
     """Whether no repository may serve both training and validation."""
     coverage: bool = True

@@ -38,7 +38,19 @@ def norms(subject: Subject) -> list[Finding]:
     if len(together) < wanted.combinations:
         text = f"{len(together)} sets of several tools, at least {wanted.combinations} promised"
         found.append(Finding("norm: combinations", "breach", text))
-    return found
+    return found + _unchecked(subject)
+
+
+def _unchecked(subject: Subject) -> list[Finding]:
+    """Too many examples with a call that no second way checked, by the report of the generation;
+    an older report does not count them."""
+    ways = subject.data.report.get("second ways")
+    share = ways.get("share without", 0.0) if isinstance(ways, dict) else 0.0
+    if share <= subject.norms.unchecked:
+        return []
+    text = f"{share:.1%} of examples have a call that no second way checked, at most "
+    text += f"{subject.norms.unchecked:.1%} promised"
+    return [Finding("norm: second ways", "breach", text)]
 
 
 def _span(
