@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -251,6 +250,8 @@ def remove(name: str) -> None:
 
 def pack(name: str, out: Path) -> Path:
     """Write a release to one file, the same bytes for the same release; gives its path."""
+    import tarfile  # here, since every `punie ask` imports this module
+
     release = find(name)
     release.verify()
     part = out.with_name(f"{out.name}.{os.getpid()}.part")
@@ -267,6 +268,8 @@ def pack(name: str, out: Path) -> Path:
 def install(file: Path) -> Release:
     """Unpack what `pack` wrote and put it to the others. Raises UsageError for a file that is no
     such archive, ModelUnavailable for a damaged one."""
+    import tarfile
+
     with _workshop() as temporary:
         try:
             with tarfile.open(file) as archive:

@@ -24,11 +24,12 @@ WIDTH, NAMES, ROOM = 560, 150, 78
 
 def shares(title: str, counts: Mapping[str, int], total: int) -> str:
     """A bar for each name, the largest first; the whole is `total`."""
+    room = WIDTH - NAMES - 110
     ranked = sorted(counts.items(), key=lambda pair: -pair[1])[:MOST]
     most = max([count for _, count in ranked] or [1]) or 1
     parts = []
     for number, (name, count) in enumerate(ranked):
-        y, length = 18 * number, (WIDTH - NAMES - ROOM) * count / most
+        y, length = 18 * number, room * count / most
         told = f"{count:,} ({count / max(total, 1):.1%})"
         parts.append(
             f'<text class=name x="0" y="{y + 13}">{escape(name)}</text>'
