@@ -204,7 +204,8 @@ def _record(names: list[str]) -> None:
 
 
 def put(folder: Path) -> Release:
-    """Copy a release folder to the others. One that is there already must be the same.
+    """Copy a release folder to the others. One of that name which is there already must be the
+    same model, and stays as it is.
 
     Raises ModelUnavailable for a damaged folder, UsageError for a name that is taken.
     """
@@ -227,9 +228,9 @@ def put(folder: Path) -> Release:
             except ModelUnavailable:  # damaged: it is mended
                 target.rename(Path(temporary) / "damaged")
             else:
-                if there.facts["files"] != release.facts["files"]:
+                if there.sha256 != release.sha256:
                     raise UsageError(
-                        f"there is another release {release.name!r}: `punie models remove` it,"
+                        f"release {release.name!r} is another model: `punie models remove` it,"
                         " or give this one another name"
                     )
                 return there
