@@ -187,6 +187,17 @@ def test_a_weaker_gate_is_no_way_into_use(tmp_path: Path) -> None:
     assert releases.active() == "smoke"
 
 
+def test_a_name_is_one_model(tmp_path: Path, home: Path) -> None:
+    releases.put(make(tmp_path / "made" / "one", "one"))
+    card = home / "one" / "MODEL_CARD.md"
+    again = make(tmp_path / "again" / "one", "one")  # the same model, say with another card
+    assert releases.put(again).folder == home / "one"
+    assert card.read_text() == "# one\n"
+    with pytest.raises(UsageError, match="'one' is another model"):
+        releases.put(make(tmp_path / "other" / "one", "one", seed=1))
+    releases.find("one").verify()
+
+
 def test_names_and_files_stay_inside(tmp_path: Path, home: Path) -> None:
     folder = make(tmp_path / "made" / "one", "one")
     facts = json.loads((folder / "release.json").read_text())

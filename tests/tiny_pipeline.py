@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -85,7 +86,10 @@ class Bench:
     def run(self, out: str, *more: str) -> tuple[int, str]:
         """`punie pipeline` to its end: exit status and output."""
         child = self.start(out, *more)
-        text, _ = child.communicate(timeout=900)
+        try:
+            text, _ = child.communicate(timeout=900)
+        finally:
+            _end(child)
         return child.returncode, text
 
     def kill_when(self, out: str, reached: Callable[[Path], bool], *more: str) -> bool:
@@ -93,14 +97,16 @@ class Bench:
         child = self.start(out, *more)
         root = self.folder / out
         deadline = time.monotonic() + 600
-        while time.monotonic() < deadline and child.poll() is None:
-            if reached(root):
-                os.killpg(child.pid, signal.SIGKILL)
-                child.communicate()
-                return True
-            time.sleep(0.005)
-        text, _ = child.communicate(timeout=10)
-        assert child.returncode is not None, text
+        try:
+            while time.monotonic() < deadline and child.poll() is None:
+                if reached(root):
+                    return True
+                time.sleep(0.005)
+        finally:
+            ended = child.poll() is not None
+            _end(child)
+            text, _ = child.communicate()
+        assert ended, f"not reached in {text}"
         return False
 
     def change(self, old: str, new: str) -> None:
@@ -108,6 +114,12 @@ class Bench:
         text, count = re.subn(old, new, self.recipe.read_text("utf-8"))
         assert count, old
         self.recipe.write_text(text, "utf-8")
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """Kill whatever is left of a child's process group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def _pack(cache: Path, name: str, words: tuple[str, ...]) -> str:

@@ -24,7 +24,8 @@ table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto
 th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line);
   font-variant-numeric: tabular-nums; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }
+.charts { display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); }
 figure { margin: 0; } svg { width: 100%; height: auto; }
 svg text { font-size: 11px; fill: var(--soft); } svg .axis { stroke: var(--line); }
 svg .limit { stroke: var(--alarm); stroke-dasharray: 4 4; }

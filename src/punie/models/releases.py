@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -205,7 +204,8 @@ def _record(names: list[str]) -> None:
 
 
 def put(folder: Path) -> Release:
-    """Copy a release folder to the others. One that is there already must be the same.
+    """Copy a release folder to the others. One of that name which is there already must be the
+    same model, and stays as it is.
 
     Raises ModelUnavailable for a damaged folder, UsageError for a name that is taken.
     """
@@ -228,9 +228,9 @@ def put(folder: Path) -> Release:
             except ModelUnavailable:  # damaged: it is mended
                 target.rename(Path(temporary) / "damaged")
             else:
-                if there.facts["files"] != release.facts["files"]:
+                if there.sha256 != release.sha256:
                     raise UsageError(
-                        f"there is another release {release.name!r}: `punie models remove` it,"
+                        f"release {release.name!r} is another model: `punie models remove` it,"
                         " or give this one another name"
                     )
                 return there
@@ -251,6 +251,8 @@ def remove(name: str) -> None:
 
 def pack(name: str, out: Path) -> Path:
     """Write a release to one file, the same bytes for the same release; gives its path."""
+    import tarfile  # here, since every `punie ask` imports this module
+
     release = find(name)
     release.verify()
     part = out.with_name(f"{out.name}.{os.getpid()}.part")
@@ -267,6 +269,8 @@ def pack(name: str, out: Path) -> Path:
 def install(file: Path) -> Release:
     """Unpack what `pack` wrote and put it to the others. Raises UsageError for a file that is no
     such archive, ModelUnavailable for a damaged one."""
+    import tarfile
+
     with _workshop() as temporary:
         try:
             with tarfile.open(file) as archive:

@@ -13,6 +13,7 @@ h3 { font-size: 1rem; margin: 1.5rem 0 .3rem; }
 .own { color: var(--bar); } .other { color: var(--other); }
 svg .own { fill: var(--bar); } svg .other { fill: var(--other); }
 svg .spread { stroke: var(--ink); stroke-width: 1.5; }
+figure.single { max-width: 44rem; }
 svg text.name { fill: var(--ink); }
 """
 MOST = 16
@@ -23,18 +24,19 @@ WIDTH, NAMES, ROOM = 560, 150, 78
 
 def shares(title: str, counts: Mapping[str, int], total: int) -> str:
     """A bar for each name, the largest first; the whole is `total`."""
+    room = WIDTH - NAMES - 110
     ranked = sorted(counts.items(), key=lambda pair: -pair[1])[:MOST]
     most = max([count for _, count in ranked] or [1]) or 1
     parts = []
     for number, (name, count) in enumerate(ranked):
-        y, length = 18 * number, (WIDTH - NAMES - ROOM) * count / most
+        y, length = 18 * number, room * count / most
         told = f"{count:,} ({count / max(total, 1):.1%})"
         parts.append(
             f'<text class=name x="0" y="{y + 13}">{escape(name)}</text>'
             f'<rect class=own x="{NAMES}" y="{y + 3}" width="{length:.1f}" height="12"/>'
             f'<text x="{NAMES + length + 5:.1f}" y="{y + 13}">{told}</text>'
         )
-    return _figure(title, 18 * max(len(ranked), 1) + 2, parts)
+    return _figure(title, 18 * max(len(ranked), 1) + 2, parts, "")
 
 
 def categories(
@@ -60,7 +62,7 @@ def categories(
                 f'<line class=limit x1="{x:.1f}" x2="{x:.1f}" y1="{y + 1}" y2="{y + height - 4}">'
                 f"<title>target {targets[name]:.0%}</title></line>"
             )
-    return _figure(f"Suite {report['suite']} by category", height * len(rows) + 2, parts)
+    return _figure(f"Suite {report['suite']} by category", height * len(rows) + 2, parts, "single")
 
 
 def _bar(kind: str, y: float, passed: int, total: int) -> str:
@@ -80,6 +82,7 @@ def _bar(kind: str, y: float, passed: int, total: int) -> str:
     )
 
 
-def _figure(title: str, height: float, parts: list[str]) -> str:
+def _figure(title: str, height: float, parts: list[str], kind: str) -> str:
     drawn = f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
-    return f"<figure><figcaption>{escape(title)}</figcaption>{drawn}{''.join(parts)}</svg></figure>"
+    inner = f"<figcaption>{escape(title)}</figcaption>{drawn}{''.join(parts)}</svg>"
+    return f'<figure class="{kind}">{inner}</figure>'

@@ -86,9 +86,8 @@ class Recipe:
         if isinstance(options, BaseModel):
             found: dict[str, Any] = json.loads(options.model_dump_json(exclude=set(without)))
             return found
-        made: dict[str, Any] = json.loads(
-            json.dumps(asdict(options) if is_dataclass(options) else options)
-        )  # type: ignore[arg-type]
+        plain = asdict(options) if is_dataclass(options) else options  # type: ignore[arg-type]
+        made: dict[str, Any] = json.loads(json.dumps(plain))
         return made
 
 
