@@ -112,13 +112,14 @@ def memory(pid: int) -> float:
 
 def descendants(pid: int) -> list[int]:
     """Children, their children and so on."""
-    parents = {}
+    parents: dict[int, int] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 (names only)
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError):
                 status = Path(f"/proc/{name}/stat").read_text()
                 parents[int(name)] = int(status.rpartition(")")[2].split()[1])
-    found, level = [], [pid]
+    found: list[int] = []
+    level = [pid]
     while level:
         level = [child for child, parent in parents.items() if parent in level]
         found += level
