@@ -64,7 +64,7 @@ class Load:
 
     async def connect(self, stack: AsyncExitStack) -> Client:
         """A client with a connection of its own."""
-        client = Client(streamable_http_client(self.url), mode=self.mode)  # type: ignore[arg-type]
+        client = Client(streamable_http_client(self.url), mode=self.mode)
         return await stack.enter_async_context(client)
 
     async def learn(self, client: Client) -> None:
@@ -120,7 +120,7 @@ async def run(clients: int, calls: int, mode: str, workspace: Path, folder: Path
 
 def main() -> int:
     """Make the calls and say how they went."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--calls", type=int, default=2000)
     parser.add_argument("--mode", default="2026-07-28", help="or `legacy`")

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,7 @@ class Soak:
         async def come_and_go(mode: str) -> None:
             while not self.over:
                 transport: Any = streamable_http_client(url)
-                async with Client(transport, mode=mode) as client:  # type: ignore[arg-type]
+                async with Client(transport, mode=mode) as client:
                     await self.calls("http", client)
                     call = client.call_tool("run_command", {"command": "sleep 30"})
                     running = asyncio.ensure_future(call)
@@ -207,11 +207,11 @@ class Soak:
 
     async def run(self) -> list[int]:
         """Everything at once; returns processes that outlived their servers."""
-        parts: list[Callable[[], Awaitable[None]]] = [self.editor, self.pipes, self.http]
+        parts: list[Callable[[], Coroutine[Any, Any, None]]] = [self.editor, self.pipes, self.http]
         children: dict[int, str] = {}
         async with watching(self.servers, 5.0), asyncio.TaskGroup() as group:
             for part in (*parts, self.edits):
-                group.create_task(part())  # type: ignore[arg-type]
+                group.create_task(part())
             while not self.over:
                 await asyncio.sleep(1.0)
                 for server in self.servers:
@@ -233,7 +233,7 @@ def _is_mcp(pid: int, word: str) -> bool:
 
 def main() -> int:
     """Soak, and say how it went."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--workspace", type=Path, help="a copy of it is worked on")
     parser.add_argument("--json", action="store_true")

@@ -17,6 +17,8 @@ WARM = 0.25
 """Share of a run that warms up and does not count."""
 MOST_GROWTH = 1.10
 """Ratio from which on memory is said to grow, between the first and the last third that count."""
+LASTING = 10.0
+"""Seconds after which a child is more than a call's: what comes and goes would only be noise."""
 SLACK = 8.0
 """MiB that a small process may take more, whatever the ratio."""
 
@@ -28,11 +30,11 @@ class Use:
     own_mb: float
     """MiB of memory of the server itself."""
     all_mb: float
-    """MiB of it and of its children."""
+    """MiB of it and of the children that last."""
     descriptors: int
     """Open files of the server itself."""
     processes: int
-    """It and its children."""
+    """It and the children that last."""
 
 
 @dataclass
@@ -45,7 +47,7 @@ class Watched:
 
     def look(self) -> None:
         """Take a sample; nothing when the process has gone."""
-        tree = [self.pid, *descendants(self.pid)]
+        tree = [self.pid, *filter(lasts, descendants(self.pid))]
         with contextlib.suppress(OSError):
             sizes = {pid: memory(pid) for pid in tree}
             descriptors = len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208 (names only)
@@ -110,15 +112,25 @@ def memory(pid: int) -> float:
         return 0.0
 
 
+def lasts(pid: int) -> bool:
+    """Whether a process has run for longer than a call takes."""
+    start = started(pid)
+    if not start:
+        return False
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return uptime - int(start) / os.sysconf("SC_CLK_TCK") > LASTING
+
+
 def descendants(pid: int) -> list[int]:
     """Children, their children and so on."""
-    parents = {}
+    parents: dict[int, int] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 (names only)
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError):
                 status = Path(f"/proc/{name}/stat").read_text()
                 parents[int(name)] = int(status.rpartition(")")[2].split()[1])
-    found, level = [], [pid]
+    found: list[int] = []
+    level = [pid]
     while level:
         level = [child for child, parent in parents.items() if parent in level]
         found += level

@@ -82,16 +82,21 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
             stack.callback(context.close)
             found = Page(context.new_page())
             address = file.resolve().as_uri()
-            found.page.on(
-                "request", lambda each: each.url != address and found.asked.append(each.url)
-            )
-            found.page.on(
-                "console",
-                lambda each: (
-                    each.type in ("error", "warning") and found.complaints.append(each.text)
-                ),
-            )
-            found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
+
+            def asks(request: Any) -> None:
+                if request.url != address:
+                    found.asked.append(request.url)
+
+            def says(message: Any) -> None:
+                if message.type in ("error", "warning"):
+                    found.complaints.append(message.text)
+
+            def fails(error: Any) -> None:
+                found.complaints.append(str(error))
+
+            found.page.on("request", asks)
+            found.page.on("console", says)
+            found.page.on("pageerror", fails)
             found.page.goto(address)
             return found
 

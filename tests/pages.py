@@ -108,6 +108,7 @@ class Reader:
             "PATH": os.pathsep.join([str(shim.parent), os.environ["PATH"]]),
             "PUNIE_DATA": str(self.folder / "data"),
             "PUNIE_MODEL": f"scripted:{self.folder / 'replies.json'}",
+            "PUNIE_REPAIRS": "0",  # a reply for each question
             "XDG_CONFIG_HOME": str(self.folder / "config"),
             "PYTHONPATH": str(self.source),
         }

@@ -126,15 +126,15 @@ def test_what_an_editor_s_set_up_names_starts_and_answers(block: Block, tmp_path
             word.replace("${workspaceFolder}", ".").replace("/path/of/the/repository", ".")
             for word in command
         ]
-        hello = {
+        hellos: dict[str, Any] = {
             "acp": {"protocolVersion": 1, "clientCapabilities": {}},
             "mcp": {
                 "protocolVersion": "2025-06-18",
                 "capabilities": {},
                 "clientInfo": {"name": "editor", "version": "1"},
             },
-        }[command[1]]
-        message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+        }
+        message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hellos[command[1]]}
         process = subprocess.Popen(
             words,
             cwd=reader.shop,
