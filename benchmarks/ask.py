@@ -12,75 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from punie import demo
+from punie.factory.watched import run
 
 PUNIE = [sys.executable, "-m", "punie"]
-
-
-def resident(root: int) -> dict[str, int]:
-    """Resident bytes of a process and all below it, by program name."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents[int(entry.name)] = int(fields[1])
-    found: dict[str, int] = {}
-    page = os.sysconf("SC_PAGE_SIZE")
-    for pid in parents:
-        above = pid
-        while above in parents and above != root:
-            above = parents[above]
-        if above == root:
-            try:
-                name = Path(f"/proc/{pid}/comm").read_text().strip()
-                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-            except OSError:
-                continue
-            found[name] = found.get(name, 0) + pages * page
-    return found
-
-
-def run(command: list[str], text: str = "") -> tuple[float, str, dict[str, int]]:
-    """Seconds, standard output and resident bytes by program at the largest sum."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=dict(os.environ) | {"PUNIE_TRACES": "false"},
-    )
-    peak: dict[str, int] = {}
-    done = threading.Event()
-
-    def sample() -> None:
-        nonlocal peak
-        while not done.wait(0.02):
-            now = resident(process.pid)
-            if sum(now.values()) > sum(peak.values()):
-                peak = now
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    out, _ = process.communicate(text)
-    seconds = time.perf_counter() - start
-    done.set()
-    sampler.join()
-    return seconds, out, peak
 
 
 def parts(answers: list[dict[str, Any]]) -> str:

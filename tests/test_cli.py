@@ -242,7 +242,8 @@ BAD: dict[str, tuple[list[str], dict[str, Any], int, str]] = {
         ["ask", "how?", "--model", "gpt"],
         {},
         2,
-        "model 'gpt' is none of: default, FILE.gguf, MLX folder, http://host:port/v1#name,",
+        "model 'gpt' is none of: default, release:NAME, FILE.gguf, MLX folder, "
+        "http://host:port/v1#name, scripted:FILE",
     ),
     "a model server that is not there": (
         ["ask", "how?", "--model", "http://127.0.0.1:9/v1"],

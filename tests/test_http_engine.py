@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,12 +18,11 @@ import pytest
 
 from punie.engine.http import HttpEngine
 from punie.errors import ContextError, EngineError, ModelUnavailable
+from punie.factory.watched import missing, served
 from punie.models import base_file
 from punie.prompt import COMPACT, QWEN3_CODER, Message
 
 T = TypeVar("T")
-NEEDED = ("llama_cpp", "fastapi", "uvicorn", "sse_starlette", "starlette_context")
-MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 CONTEXT = 512
 QUESTION: list[Message] = [{"role": "user", "content": "Say hello."}]
 
@@ -38,46 +33,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextmanager
-def model_server(log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A llama.cpp server with the base model, ended by its process id."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}/v1"
-    options = {
-        "model": str(base_file()),
-        "model_alias": "smol",
-        "host": "127.0.0.1",
-        "port": str(port),
-        "n_ctx": str(CONTEXT),
-        "n_threads": "1",
-        "n_threads_batch": "1",  # more would fight with whatever else runs
-        "verbose": "false",
-    }
-    command = [sys.executable, "-m", "llama_cpp.server"]
-    command += [text for name, value in options.items() for text in (f"--{name}", value)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                httpx.get(f"{address}/models", trust_env=False).raise_for_status()
-                break
-            except httpx.HTTPError:
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.1)
-        yield address, process
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if MISSING:
-        pytest.skip(f"not installed: {', '.join(MISSING)} (pip install 'punie[serve]')")
-    with model_server(tmp_path_factory.mktemp("server") / "log.txt") as (found, _):
+    if lacking := missing():
+        pytest.skip(f"not installed: {', '.join(lacking)} (pip install 'punie[dev]')")
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    # More than one thread would fight with whatever else runs.
+    with served(base_file(), log, name="smol", context=CONTEXT, threads=1) as (found, _, _):
         yield found
 
 
@@ -170,7 +132,7 @@ def test_text_that_looks_like_a_control_token_is_none(address: str, token: str) 
 
 @pytest.mark.model
 def test_a_server_that_ends_is_an_engine_error(tmp_path: Path, address: str) -> None:
-    with model_server(tmp_path / "log.txt") as (other, process):
+    with served(base_file(), tmp_path / "log.txt", threads=1) as (other, process, _):
 
         async def ask_the_dead(engine: HttpEngine) -> None:
             process.kill()

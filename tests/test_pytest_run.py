@@ -160,6 +160,8 @@ def test_one_test_by_its_node_id_also_with_an_odd_parameter(suite: Path) -> None
          "mean 'tests/test_calc.py'"),
         ("tests/test_calc.py::test_skiped", "no test 'test_skiped' in 'tests/test_calc.py'; "
          "there are test_skipped"),
+        ("tests/test_calc.py::test_add", "no test 'test_add' in 'tests/test_calc.py'; "
+         "there are TestAdd::test_add"),
         ("tests::test_skipped", "'tests::test_skipped' names a test in a folder: give its file"),
         ("src", "no tests were found under 'src'"),
     ],

@@ -233,6 +233,14 @@ def test_training_goes_on_from_an_adapter(
         run(make(tmp_path / "no", init_adapter=trained / "adapter.gguf", rank=16), quiet)
 
 
+def test_steps_that_the_leg_before_has_seen_come_last(
+    trained: Path, make: Callable[..., TrainOptions]
+) -> None:
+    whole, rest = Trainer(make(trained)).steps, Trainer(make(trained, seen_steps=3)).steps
+    assert len(whole) > 3
+    assert rest == [*whole[3:], *whole[:3]]
+
+
 def test_rows_that_cannot_be_used_are_counted_or_named(base: Path, tmp_path: Path) -> None:
     tokenizer = TrainingTokenizer(open_gguf(base))
     path = write_rows(tmp_path / "rows.jsonl", 4)

@@ -248,6 +248,7 @@ class Lookup(Outline):
         """What the workspace uses under a name without declaring it, such as `json.dumps`."""
         parts = symbol.split(".")
         meanings: dict[frozenset[Spot], tuple[Spot, list[Declaration]]] = {}
+        local: list[Spot] = []
         for path in (await self.files_with(parts[-1]))[:TRIED]:
             source = self.source(path)
             names = sorted(
@@ -259,12 +260,18 @@ class Lookup(Outline):
                 if len(parts) > 1 and not self._is_member(use, found, symbol):
                     continue
                 if found and all(self._is_local(path, d) for d in found):
+                    local.append(use)
                     continue
                 meanings.setdefault(frozenset(d.spot for d in found), (use, found))
                 break
         known = {key: value for key, value in meanings.items() if key} or meanings
         if len(known) == 1:
             return Target(symbol, (next(iter(known.values()))[0],))
+        if not known and local:
+            raise ToolFailure(
+                f"{symbol!r} is only a local name, as at {self.show(local[0])}; "
+                "give symbol, file_path and line"
+            )
         if not known:
             members = {d.qualified for d in await self.declared(parts[-1:])}
             near = difflib.get_close_matches(symbol, members, 3, 0.6) if len(parts) > 1 else []

@@ -27,17 +27,23 @@ COMMANDS = {
     "approvals": "Show what happens without asking, and take it back.",
     "ask": "Ask a question about a repository.",
     "audit": "Check training data before it is trained on.",
+    "benchmark": "Measure time and memory of models, side by side.",
     "call": "Run one tool and print its result.",
     "chat": "Hold a conversation about a repository.",
+    "compose": "Write a test set of generated cases.",
     "demo": "Make a small repository and ask it questions.",
     "doctor": "Say what is installed, what is missing and how to get it.",
     "exec": "Run a program in the sandbox.",
     "fuse": "Fuse an adapter into the base model: a GGUF file.",
     "generate": "Generate training data by executing every example.",
+    "models": "List, choose, archive and roll back released models.",
     "monitor": "Watch the model in use; status 1 when an alarm is on.",
     "mcp": "Serve the tools to other agents (Model Context Protocol).",
     "overlap": "Write how near the suites lie to the training phrasings.",
+    "quantize": "Quantize a fused model, measure each level, pick one by rule.",
+    "pipeline": "Take a recipe to a released model.",
     "preview": "Show a row of training data as the trainer sees it.",
+    "report": "Write a pipeline's page again.",
     "tools": "List the tools.",
     "traces": "List, show, export or delete stored answers.",
     "train": "Train an adapter.",
@@ -90,16 +96,23 @@ def main(args: Sequence[str] | None = None) -> None:
         click.echo("interrupted", err=True)
         status = 130
     except PunieError as error:
-        click.echo(f"punie: {error}", err=True)
+        complain(error)
         status = error.exit_status
     except BrokenPipeError:
         # Whoever read our output has gone: end quietly, also at the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except OSError as error:  # a missing file, a full disk: what it is stands in the error
-        click.echo(f"punie: {error}", err=True)
+        complain(error)
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def complain(error: Exception) -> None:
+    """An error on standard error; its escapes are shown, not obeyed."""
+    from punie.terminal import visible
+
+    click.echo(f"punie: {visible(str(error))}", err=True)
 
 
 def print_json(value: Any) -> None:
@@ -135,7 +148,8 @@ def model_option(function: Any) -> Any:
         "-m",
         metavar="SPEC",
         default=None,
-        help="default, FILE.gguf, MLX folder, http://host:port/v1#name or scripted:FILE.",
+        help="default, release:NAME, FILE.gguf, MLX folder, http://host:port/v1#name or"
+        " scripted:FILE.",
     )(function)
 
 

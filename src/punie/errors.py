@@ -6,6 +6,7 @@ PunieError                 exit status 1
 ├── ToolFailure            1   a tool cannot answer; becomes `parse_error` of its result
 ├── ApprovalRefused        3   an effect was not allowed
 ├── ModelUnavailable       4   no usable model
+├── StageFailed            1   a stage of the factory did not pass: audit, gate
 └── EngineError            1   a model was there and failed
     └── ContextError       1   the prompt is longer than the model's context
 ```
@@ -41,6 +42,10 @@ class ModelUnavailable(PunieError):
     """There is no usable model: weights, adapter or server missing."""
 
     exit_status = 4
+
+
+class StageFailed(PunieError):
+    """A stage of the factory was run and what it judges did not pass."""
 
 
 class EngineError(PunieError):

@@ -47,7 +47,8 @@ class Settings(BaseSettings):
     """Workspace root and the user's settings file; set by `load`."""
 
     model: str = "default"
-    """Model: `default`, a path to a GGUF file, `http://host:port/v1#name`, or `scripted:FILE`."""
+    """Model: `default` (the release in use), `release:NAME`, a path to a GGUF file,
+    `http://host:port/v1#name`, or `scripted:FILE`."""
     profile: Literal["", "tuned", "general"] = ""
     """`tuned` for models trained on the tools, else `general`; empty = what the model says."""
     dialect: Literal["", "compact", "qwen3_coder"] = ""
@@ -108,11 +109,15 @@ class Settings(BaseSettings):
         """Flags, environment, the workspace's files (without `OWNER_ONLY`), the user's file."""
         root, user = cls.files
         nothing = Path(os.devnull)
+
+        def of(name: str) -> Path:  # to read a pipe may never end
+            return root / name if root and (root / name).is_file() else nothing
+
         return (
             init_settings,
             env_settings,
-            _Repository(settings_cls, root / "punie.toml" if root else nothing),
-            _RepositoryProject(settings_cls, root / "pyproject.toml" if root else nothing),
+            _Repository(settings_cls, of("punie.toml")),
+            _RepositoryProject(settings_cls, of("pyproject.toml")),
             TomlConfigSettingsSource(settings_cls, user),
         )
 

@@ -95,7 +95,7 @@ def _foreign() -> Iterator[tuple[str, str, str]]:
 
 
 def _model() -> Iterator[tuple[str, str, str]]:
-    from punie.models import base_file, read_card
+    from punie.models import base_file, read_card, releases
     from punie.tool import own_tools, tools_hash
 
     try:
@@ -107,4 +107,11 @@ def _model() -> Iterator[tuple[str, str, str]]:
     ours = tools_hash(own_tools().values())
     trained = card.get("tools_hash", "")
     same = "the same as here" if trained == ours else f"here are others, {ours}"
+    try:
+        name = releases.active()
+        if name != releases.SHIPPED:
+            releases.find(name)
+        yield "model in use", name, ""
+    except PunieError as error:
+        yield "model in use", "damaged", str(error)
     yield "adapter", f"{card.get('name')}, trained on tools {trained}: {same}", ""

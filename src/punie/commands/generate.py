@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from punie.errors import UsageError
-
 if TYPE_CHECKING:
     from punie.factory.generate import GenerateOptions
+
+SHOWN = ("train", "validation", "held-out workspaces", "rejects", "second ways")
+"""Parts of the report that are printed; `meta.json` and `report.md` have all."""
 
 
 @click.command("generate")
@@ -36,11 +37,7 @@ def command(recipe: Path, out: Path | None, workers: int, report: Path | None) -
     if report:
         options = _grown(options, report)
     sources = corpus.load_recipe(recipe.parent / options.corpus)
-    names = [n for n, s in sources.items() if s.split == options.split]
-    if options.workspaces:
-        if unknown := sorted(set(options.workspaces) - set(names)):
-            raise UsageError(f"{recipe}: workspaces {unknown} are not of split {options.split!r}")
-        names = [n for n in names if n in options.workspaces]
+    names = list(corpus.of_split(sources, options.split, options.workspaces))
     folder = out or Path("out") / recipe.stem / "data"
     built = cache_dir().parent / "workspaces"
     start = time.perf_counter()
@@ -58,10 +55,10 @@ def command(recipe: Path, out: Path | None, workers: int, report: Path | None) -
         made_of = generate.run(options, built, names, folder, workers, tell)
     spent = time.perf_counter() - built_at
     made = made_of["train"]["examples"] + made_of["validation"]["examples"]
-    click.echo(json.dumps({k: v for k, v in made_of.items() if k != "options"}, indent=1))
+    click.echo(json.dumps({k: made_of[k] for k in SHOWN}, indent=1))
     click.echo(
         f"{made} examples in {folder}; corpus {built_at - start:.0f} s, examples {spent:.0f} s "
-        f"({made / spent:.1f} a second)",
+        f"({made / spent:.1f} a second); report in {folder / 'report.md'}",
         err=True,
     )
 

@@ -36,11 +36,11 @@ _errors: deque[str] = deque(maxlen=5)
 _log_callback: Any = None
 
 
-def _library() -> Any:
+def library() -> Any:
     """The llama_cpp module, its log kept off standard error (errors go to `_errors`)."""
     global _log_callback
     try:
-        library = importlib.import_module("llama_cpp")
+        found = importlib.import_module("llama_cpp")
     except (ImportError, OSError, RuntimeError) as error:
         message = f"llama-cpp-python cannot be loaded ({error}); pip install llama-cpp-python"
         raise ModelUnavailable(message) from error
@@ -50,10 +50,15 @@ def _library() -> Any:
             if level == 4:  # GGML_LOG_LEVEL_ERROR
                 _errors.append(text.decode("utf-8", "replace").strip())
 
-        _log_callback = library.llama_log_callback(keep)
-        library.llama_log_set(_log_callback, ctypes.c_void_p(0))
-        library.llama_backend_init()
-    return library
+        _log_callback = found.llama_log_callback(keep)
+        found.llama_log_set(_log_callback, ctypes.c_void_p(0))
+        found.llama_backend_init()
+    return found
+
+
+def last_errors() -> str:
+    """What llama.cpp complained of last, oldest first."""
+    return "; ".join(_errors)
 
 
 class LlamaEngine:
@@ -81,28 +86,28 @@ class LlamaEngine:
         self._literals = None if literals is None else tuple(literals)
         self._answers = None if answers is None else Answers(answers)
         self.dialect, self.context = dialect, context
-        self._llama = library = _library()
+        self._llama = llama = library()
         if not path.is_file():
             raise ModelUnavailable(f"there is no model file {str(path)!r}")
         _errors.clear()
-        self._model = library.llama_model_load_from_file(
-            os.fsencode(path), library.llama_model_default_params()
+        self._model = llama.llama_model_load_from_file(
+            os.fsencode(path), llama.llama_model_default_params()
         )
         if not self._model:
-            raise ModelUnavailable(f"llama.cpp cannot load {str(path)!r}: {'; '.join(_errors)}")
-        params = library.llama_context_default_params()
+            raise ModelUnavailable(f"llama.cpp cannot load {str(path)!r}: {last_errors()}")
+        params = llama.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch = context, BATCH, BATCH
         params.n_outputs_max = 1
         # Generation leaves a core free: its threads wait for each other 300 times a token, and
         # one kept from its core stalls all (busy 2 cores: 61 tok/s against 96; quiet: 156, 135).
         params.n_threads, params.n_threads_batch = threads or max(1, _cores() - 1), _cores()
-        self._context = library.llama_init_from_model(self._model, params)
+        self._context = llama.llama_init_from_model(self._model, params)
         if not self._context:
-            library.llama_model_free(self._model)
-            raise ModelUnavailable(f"no context of {context} tokens: {'; '.join(_errors)}")
+            llama.llama_model_free(self._model)
+            raise ModelUnavailable(f"no context of {context} tokens: {last_errors()}")
         self._closed = False
-        self._vocab = library.llama_model_get_vocab(self._model)
-        self._vocab_size = int(library.llama_vocab_n_tokens(self._vocab))
+        self._vocab = llama.llama_model_get_vocab(self._model)
+        self._vocab_size = int(llama.llama_vocab_n_tokens(self._vocab))
         stops = [self.tokenize([Piece(stop, True, False)]) for stop in dialect.stops]
         self._stop_ids = {ids[0] for ids in stops if len(ids) == 1}
         pairs = zip(dialect.stops, stops, strict=True)
@@ -195,6 +200,11 @@ class LlamaEngine:
         """Forget everything and feed `ids`, for tests and measurements: then read `logits`."""
         self._prefill([ids], threading.Event())
 
+    def append(self, ids: list[int]) -> None:
+        """Feed more after `feed`, for measurements."""
+        for start in range(0, len(ids), BATCH):
+            self._decode(ids[start : start + BATCH])
+
     def _prefill(self, turns: list[list[int]], cancelled: threading.Event) -> None:
         """Bring the cache to the end of the prompt, reusing whole turns but never the last."""
         number, kept = reused(turns, self._past)
@@ -215,7 +225,7 @@ class LlamaEngine:
         if status:
             self._llama.llama_memory_clear(self._llama.llama_get_memory(self._context), True)
             self._past.clear()
-            raise EngineError(f"llama.cpp failed with status {status}: {'; '.join(_errors)}")
+            raise EngineError(f"llama.cpp failed with status {status}: {last_errors()}")
         self._past += ids
 
     def _guide(self, messages: Sequence[Message], mentioned: Mentioned | None) -> Guide:
@@ -241,10 +251,14 @@ class LlamaEngine:
     async def close(self) -> None:
         """Free the model; waits for a call that is under way."""
         async with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._llama.llama_free(self._context)
-                self._llama.llama_model_free(self._model)
+            self.free()
+
+    def free(self) -> None:
+        """Free the model at once: only where no call can be under way."""
+        if not self._closed:
+            self._closed = True
+            self._llama.llama_free(self._context)
+            self._llama.llama_model_free(self._model)
 
 
 def _cores() -> int:

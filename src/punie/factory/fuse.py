@@ -14,7 +14,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from punie.models import base_file, described, sha256_of
+from punie.errors import ModelUnavailable
+from punie.models import base_file, described, read_card, sha256_of
 from punie.models.adapter import read_adapter
 from punie.models.fuse import Progress, fuse, retention
 
@@ -40,18 +41,25 @@ def run(options: FuseOptions, progress: Progress | None = None) -> Path:
     ModelUnavailable when base and adapter do not fit."""
     began = time.monotonic()
     base = options.base or base_file()
-    source = options.adapter / "adapter.gguf"
-    inputs = {"base": sha256_of(base), "adapter": sha256_of(source)}
+    source, model = options.adapter / "adapter.gguf", options.out / "model.gguf"
+    card = read_card(options.adapter)
+    inputs = {"base": sha256_of(base), "adapter": sha256_of(source) if source.exists() else ""}
+    for name, file, wanted in (
+        ("adapter", source, card["sha256"]),
+        ("base", base, card["base_sha256"]),
+    ):
+        if inputs[name] != wanted:
+            raise ModelUnavailable(
+                f"{str(file)!r} is damaged or not the one that the card in {str(options.adapter)!r}"
+                f" names (SHA-256 {inputs[name] or 'of no file'}, expected {wanted})"
+            )
     meta = options.out / "meta.json"
     given = json.loads(options.model_dump_json(include={"kind"}))
-    if meta.exists():
-        done = json.loads(meta.read_text("utf-8"))
-        if (done["inputs"], done["options"]) == (inputs, given):
-            return options.out
-        meta.unlink()
+    if _done(meta) == (inputs, given, sha256_of(model) if model.exists() else ""):
+        return options.out
+    meta.unlink(missing_ok=True)
     options.out.mkdir(parents=True, exist_ok=True)
-    card = json.loads((options.adapter / "adapter.json").read_text("utf-8"))
-    adapter, model = read_adapter(source), options.out / "model.gguf"
+    adapter = read_adapter(source)
     facts = described(card) | {"adapter_sha256": inputs["adapter"]}
     fuse(base, adapter, model, options.kind, facts, progress)
     seconds = time.monotonic() - began
@@ -78,3 +86,12 @@ def run(options: FuseOptions, progress: Progress | None = None) -> Path:
     temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
     temporary.replace(meta)
     return options.out
+
+
+def _done(meta: Path) -> tuple[dict[str, str], dict[str, str], str] | None:
+    """Inputs, options and model's hash of a run that came to its end; None if none did."""
+    try:
+        done = json.loads(meta.read_text("utf-8"))
+        return done["inputs"], done["options"], done["outputs"]["model.gguf"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

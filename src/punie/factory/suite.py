@@ -47,6 +47,8 @@ class Case:
     """Facts that it must not hold."""
     forbid: tuple[str, ...] = ()
     """Tools that must not be called."""
+    group: str = ""
+    """Name of its paraphrase group: cases that ask the same thing in other words."""
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,8 @@ class Trainer:
             self.parameters, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
         )
         lengths = self.data.lengths
-        self.steps = steps_of(lengths, options.batch_tokens, options.epochs, options.seed)
+        steps = steps_of(lengths, options.batch_tokens, options.epochs, options.seed)
+        self.steps = steps[options.seen_steps :] + steps[: options.seen_steps]
         self.step = self.tokens = self.targets = 0
         self.seconds = 0.0
         self.best: tuple[float, int, list[Tensor]] | None = None

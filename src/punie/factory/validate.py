@@ -6,14 +6,17 @@ import contextlib
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from punie.agent import Agent
-from punie.factory import corpus
+from punie.factory import corpus, measures
+from punie.factory.paired import latency, paired
+from punie.factory.sampling import Draw, Sampled
 from punie.factory.suite import AsReference, Case, Judge, Suite, Verdict, unmet, wilson
 from punie.lsp import Server
 from punie.models.spec import Model
@@ -33,6 +36,10 @@ class Report:
     verdicts: list[Verdict]
     seconds: float
     """Wall time of asking and judging."""
+    samples: Mapping[Draw, list[Verdict]] = field(default_factory=dict)
+    """The verdicts by draw, those of `verdicts` first."""
+    baselines: Mapping[str, list[Verdict]] = field(default_factory=dict)
+    """The verdicts on what the model must beat, by its name."""
 
     @property
     def passed(self) -> int:
@@ -45,6 +52,33 @@ class Report:
         for verdict in self.verdicts:
             counts[verdict.case.category].append(verdict.passed)
         return {name: (sum(found), len(found)) for name, found in counts.items()}
+
+    def outcomes(self) -> dict[str, bool]:
+        """Whether each case passed, by its id."""
+        return {v.case.id: v.passed for v in self.verdicts}
+
+    def _stability(self) -> list[dict[str, Any]]:
+        """Several samples of each temperature; none when every case was asked once."""
+        if len(self.samples) < 2:
+            return []
+        by_heat = groupby(self.samples.items(), key=lambda item: item[0].temperature)
+        return [
+            measures.stability(heat, [verdicts for _, verdicts in found]) for heat, found in by_heat
+        ]
+
+    def _beside(self, verdicts: list[Verdict]) -> dict[str, Any]:
+        """A baseline's score, and the model's gain over it."""
+        passed, total = sum(v.passed for v in verdicts), len(verdicts)
+        low, high = wilson(passed, total)
+        spent = [v.answer.ms["generate"] for v in verdicts]
+        return {
+            "passed": passed,
+            "total": total,
+            "interval": [round(low, 3), round(high, 3)],
+            "ladder": measures.ladder(verdicts, load_tools()),
+            "generate_ms": latency(spent),
+            "paired": paired(self.outcomes(), {v.case.id: v.passed for v in verdicts}).as_json(),
+        }
 
     def faults(self) -> dict[str, int]:
         """Failed cases by the kind of their first fault: no case is named."""
@@ -68,7 +102,13 @@ class Report:
             "faults": self.faults(),
             "false_calls": [sum(v.answer.kind == "tool" for v in direct), len(direct)],
             "false_refusals": [sum(v.answer.kind == "direct" for v in tool), len(tool)],
-            "generate_ms": {"median": median(spent), "max": max(spent)},
+            "generate_ms": {"median": median(spent), "max": max(spent)} | latency(spent),
+            "total_ms": latency([v.answer.ms["total"] for v in self.verdicts]),
+            "ladder": measures.ladder(self.verdicts, load_tools()),
+            "field_access": list(measures.field_access(self.verdicts)),
+            "groups": measures.groups(self.verdicts),
+            "samples": self._stability(),
+            "baselines": {name: self._beside(found) for name, found in self.baselines.items()},
             "seconds": round(self.seconds, 1),
         }
         if transcripts:
@@ -91,28 +131,47 @@ async def run(
     settings: Settings,
     progress: Callable[[str], None] = lambda text: None,
     folder: Path | None = None,
+    *,
+    draws: Sequence[Draw] = (Draw(),),
+    baselines: Mapping[str, Model] | None = None,
+    sources: dict[str, corpus.Source] | None = None,
 ) -> Report:
-    """Ask and grade every case. Workspaces are built afresh in `folder` (default: a temporary
-    one, so that runs do not meet).
+    """Ask and grade every case, with each of `draws`, and put it to the `baselines` once.
+    Workspaces are built afresh in `folder` (default: a temporary one, so that runs do not meet),
+    from `sources` (default: the corpus of the package).
 
     Raises `CorpusError` when a workspace cannot be had, `UsageError` for a broken case.
     """
     start = time.perf_counter()
     settings = settings.model_copy(update={"yes": False, "read_only": False})
-    verdicts: list[Verdict] = []
+    drawn = [
+        replace(model, engine=Sampled(model.engine, draw)) if draw != Draw() else model
+        for draw in draws
+    ]
+    others = dict(baselines or {})
+    asked = [*drawn, *others.values()]
+    rows: list[list[Verdict]] = []
     with tempfile.TemporaryDirectory(prefix="punie-suite-") as temporary:
         for name in suite.workspaces:
             progress(f"building the workspace {name}")
-            root = corpus.build(name, folder or Path(temporary))
+            root = corpus.build(name, folder or Path(temporary), sources)
             cases = [case for case in suite.cases if case.workspace == name]
-            async for verdict in _graded(cases, root, model, settings):
-                verdicts.append(verdict)
-                progress(f"{len(verdicts)} of {len(suite.cases)} cases")
+            async for row in graded(cases, root, asked, settings):
+                rows.append(row)
+                progress(f"{len(rows)} of {len(suite.cases)} cases")
     order = {case.id: number for number, case in enumerate(suite.cases)}
-    verdicts.sort(key=lambda v: order[v.case.id])
+    rows.sort(key=lambda row: order[row[0].case.id])
+    columns = [list(column) for column in zip(*rows, strict=True)]
     described = {"name": model.engine.name, "engine": model.engine.kind}
     described["sha256"] = model.engine.sha256
-    return Report(suite, described, verdicts, time.perf_counter() - start)
+    return Report(
+        suite,
+        described,
+        columns[0],
+        time.perf_counter() - start,
+        dict(zip(draws, columns, strict=False)),
+        dict(zip(others, columns[len(drawn) :], strict=True)),
+    )
 
 
 async def check(
@@ -139,10 +198,10 @@ async def check(
     return problems
 
 
-async def _graded(
-    cases: Sequence[Case], root: Path, model: Model, settings: Settings
-) -> AsyncIterator[Verdict]:
-    """The verdicts on the cases of one workspace, in order."""
+async def graded(
+    cases: Sequence[Case], root: Path, models: Sequence[Model], settings: Settings
+) -> AsyncIterator[list[Verdict]]:
+    """For each case of one workspace, in order, the verdicts on all models."""
     workspace = Workspace(root)
     server = Server(workspace, settings)
     approver = AsReference()
@@ -151,8 +210,10 @@ async def _graded(
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(server.close)
         await stack.enter_async_context(sandbox)
-        agent = Agent(model.engine, sandbox, context, dialect=model.dialect, profile=model.profile)
+        agents = [
+            Agent(m.engine, sandbox, context, dialect=m.dialect, profile=m.profile) for m in models
+        ]
         judge = Judge(sandbox, replace(context, approver=Allow()))
         for case in cases:
             await approver.learn(case, sandbox, context)
-            yield await judge.grade(case, await agent.ask(case.query))
+            yield [await judge.grade(case, await agent.ask(case.query)) for agent in agents]

@@ -39,27 +39,34 @@ async def open_model(settings: Settings, progress: Progress) -> Model:
         return await _http(spec, settings)
     if spec.startswith("scripted:"):
         return _scripted(Path(spec.removeprefix("scripted:")), settings)
-    if spec == "default":
-        return await _default(settings, progress)
+    if spec == "default" or spec.startswith("release:"):
+        return await _released(spec, settings, progress)
     path = Path(spec).expanduser()
     if path.is_dir():
         return await _folder(path, settings)
     if path.suffix != ".gguf":
         raise UsageError(
-            f"model {spec!r} is none of: default, FILE.gguf, MLX folder, http://host:port/v1#name, "
-            "scripted:FILE"
+            f"model {spec!r} is none of: default, release:NAME, FILE.gguf, MLX folder, "
+            "http://host:port/v1#name, scripted:FILE"
         )
     return await _file(path, settings)
 
 
-async def _default(settings: Settings, progress: Progress) -> Model:
+async def _released(spec: str, settings: Settings, progress: Progress) -> Model:
+    """The release in use, or the one that is named."""
     from punie.engine.llama import LlamaEngine
-    from punie.models import default_model
+    from punie.models import default_model, releases
 
     def show(done: int, total: int, text: str) -> None:
         progress.now(f"{text} {100 * done // max(total, 1)} %")
 
-    files = await asyncio.to_thread(default_model, show)
+    name = releases.active() if spec == "default" else spec.removeprefix("release:")
+    make = default_model if name == releases.SHIPPED else releases.find(name).files
+    files = await asyncio.to_thread(make, show)
+    if files.dialect not in DIALECTS:
+        raise ModelUnavailable(
+            f"{name} speaks the dialect {files.dialect!r}; known: {', '.join(DIALECTS)}"
+        )
     progress("loading the model")
     dialect = DIALECTS[files.dialect]
     engine = await asyncio.to_thread(

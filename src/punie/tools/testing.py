@@ -164,11 +164,25 @@ def _not_found(context: Context, path: str) -> str | None:
     if not colons:
         plain = target.is_file() and target.suffix != ".py"
         return f"{path!r} is no Python file, and pytest finds no tests in it" if plain else None
-    names = re.findall(r"def (test\w*)", target.read_text("utf-8", errors="replace"))
-    wanted = rest.rpartition("::")[2].partition("[")[0]
-    near = difflib.get_close_matches(wanted, names, n=3) or names[:3]
+    names = _tests_of(target.read_text("utf-8", errors="replace"))
+    wanted = rest.partition("[")[0]
+    same = [n for n in names if n.rpartition("::")[2] == wanted.rpartition("::")[2]]
+    near = same[:3] or difflib.get_close_matches(wanted, names, n=3) or names[:3]
     there = f"; there are {', '.join(near)}" if near else ""
     return f"no test {rest!r} in {file!r}{there}"
+
+
+def _tests_of(source: str) -> list[str]:
+    """Tests that a text seems to define, as pytest names them: `Class::test`."""
+    found: list[str] = []
+    owners: list[tuple[int, str]] = []
+    for indent, kind, name in re.findall(r"^([ \t]*)(?:async )?(def|class) (\w+)", source, re.M):
+        owners = [(depth, owner) for depth, owner in owners if depth < len(indent)]
+        if kind == "def" and name.startswith("test"):
+            found.append("::".join([*(owner for _, owner in owners), name]))
+        elif kind == "class":
+            owners.append((len(indent), name))
+    return found
 
 
 def finished(context: Context, run: Run) -> Iterable[TestCase]:

@@ -39,10 +39,14 @@ class Norms(BaseModel):
     """Share of examples in the validation split, where there is a norm."""
     empty: float = 0.25
     """Greatest share of programs that print nothing."""
+    unchecked: float = 0.05
+    """Greatest share of examples with a call that no second way checked."""
     own_repositories: bool = True
     """Whether no repository may serve both training and validation."""
     untaught: tuple[str, ...] = ()
     """Tools that no example need call, nor read their fields."""
+    coverage: bool = True
+    """Whether every tool must be called and every field read by a trained example."""
     unread: tuple[str, ...] = ()
     """Result fields, as `Class.field`, that no example need read."""
     longest: int = 1024

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from punie.factory.audit.data import Example
-from punie.factory.audit.findings import Finding
+from punie.factory.audit.findings import Finding, Severity
 from punie.factory.audit.norms import Span
 from punie.factory.audit.subject import Subject
 from punie.factory.suite import ECHOES
@@ -38,7 +38,19 @@ def norms(subject: Subject) -> list[Finding]:
     if len(together) < wanted.combinations:
         text = f"{len(together)} sets of several tools, at least {wanted.combinations} promised"
         found.append(Finding("norm: combinations", "breach", text))
-    return found
+    return found + _unchecked(subject)
+
+
+def _unchecked(subject: Subject) -> list[Finding]:
+    """Too many examples with a call that no second way checked, by the report of the generation;
+    an older report does not count them."""
+    ways = subject.data.report.get("second ways")
+    share = ways.get("share without", 0.0) if isinstance(ways, dict) else 0.0
+    if share <= subject.norms.unchecked:
+        return []
+    text = f"{share:.1%} of examples have a call that no second way checked, at most "
+    text += f"{subject.norms.unchecked:.1%} promised"
+    return [Finding("norm: second ways", "breach", text)]
 
 
 def _span(
@@ -97,12 +109,13 @@ def coverage(subject: Subject) -> list[Finding]:
     taught = [t for t in subject.tools.values() if t.name not in subject.norms.untaught]
     unread = _fields(taught)[0] - read - set(subject.norms.unread)
     found = []
+    severity: Severity = "breach" if subject.norms.coverage else "remark"
     if silent := sorted({t.name for t in taught} - called):
         text = f"{len(silent)} tools are called by no trained example"
-        found.append(Finding("tool never called", "breach", text, sample=tuple(silent)))
+        found.append(Finding("tool never called", severity, text, sample=tuple(silent)))
     if unread:
         text = f"{len(unread)} of {len(asked)} fields are read by no trained example"
-        found.append(Finding("field never read", "breach", text, sample=tuple(sorted(unread))))
+        found.append(Finding("field never read", severity, text, sample=tuple(sorted(unread))))
     if beside := sorted(other - read):
         text = f"{len(beside)} fields of failures and echoes are read by no trained example"
         found.append(Finding("side field never read", "remark", text, sample=(", ".join(beside),)))

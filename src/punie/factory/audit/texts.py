@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from punie.factory.audit.data import Example, names, parsed
 from punie.factory.audit.findings import Finding, gathered
 from punie.factory.audit.subject import Subject
-from punie.factory.examples.repairs import NOT_THERE
+from punie.factory.examples.repairs import ENDINGS
 
 SAYS_NOTHING = re.compile(
     r"(?:(?:ok|okay|yes|no|sure|done|ready|certainly|of course|understood|fixed|it works|n/?a|none"
@@ -64,7 +64,7 @@ def answers(subject: Subject) -> list[Finding]:
         for answer in _answers(example):
             if SAYS_NOTHING.fullmatch(answer) or answer.strip() == example.asked.strip():
                 vacuous.append((example.id, answer or "(empty)"))
-            elif len(answer.strip()) < SHORT and answer != NOT_THERE:
+            elif len(answer.strip()) < SHORT and answer not in ENDINGS:
                 short.append((example.id, answer))
     return [
         *gathered("vacuous answer", vacuous, "answers say nothing"),

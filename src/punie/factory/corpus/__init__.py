@@ -70,6 +70,17 @@ def load_recipe(path: Path = RECIPE) -> dict[str, Source]:
     return sources
 
 
+def of_split(
+    sources: dict[str, Source], split: str, chosen: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Names of the workspaces of a split, or the `chosen` ones of it; CorpusError names those
+    that are not of it."""
+    names = tuple(name for name, source in sources.items() if source.split == split)
+    if unknown := sorted(set(chosen) - set(names)):
+        raise CorpusError(f"workspaces {unknown} are not of split {split!r}")
+    return tuple(name for name in names if not chosen or name in chosen)
+
+
 def _mistakes(entry: dict[str, Any]) -> list[str]:
     known = {field.name: field for field in fields(Source)}
     problems = [f"unknown key {key!r}" for key in entry if key not in known]

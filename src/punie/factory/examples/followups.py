@@ -58,11 +58,5 @@ async def make(
         {"role": "user", "content": asked},
         {"role": "assistant", "content": "", "code": code},
     ]
-    calls = [*outcome.calls, *second.calls]
-    return turns, {
-        "kind": "followup",
-        "intent": target.name,
-        "group": "followups",
-        "tools": sorted({c.tool for c in calls}),
-        "fields": sorted({f for c in calls for f in c.fields}),
-    }
+    facts = workshop.facts(outcome, second)
+    return turns, facts | {"kind": "followup", "intent": target.name, "group": "followups"}

@@ -35,10 +35,27 @@ TEXTS = (
 NEW_FILES = (
     ["notes.txt", "TODO.txt", "notes/today.md", "scratch.py", "docs/draft.md", "tmp/out.txt"]
     + ["hello.txt", "ideas.md", "plan.md", "config.local.toml", "data/sample.csv", "VERSION.txt"]
-    + ["src/demo.py", "examples/first.py", "tests/data/input.json", "NOTES.md", "log.txt"]
+    + ["src/demo.py", "examples/first.py", "tests/data/input.json", "REMARKS.md", "log.txt"]
     + ["docs/howto.md", "checklist.md", "settings.ini", "requirements-extra.txt", "a.txt"]
 )
-NEW_STEMS = ["notes", "todo", "plan", "draft", "scope", "review", "summary", "ideas", "log", "list"]
+CODE_LINES = (
+    ["import os", "import sys, json", "x = 1", "total: int = 'none'", "print(undefined_name)"]
+    + ["from typing import Any", "def twice(n): return 2 * n", "value = len(5)", "LIMIT = 10"]
+    + ["names: list[str] = [1, 2]", "import re; import ast", "assert True", "size = 'a' + 1"]
+    + ["if True: pass", "from os import *", "l = 0", "debug = None", "print('ready')"]
+)
+NEW_STEMS = [
+    "remarks",
+    "todo",
+    "plan",
+    "draft",
+    "scope",
+    "review",
+    "summary",
+    "ideas",
+    "log",
+    "list",
+]
 NEW_FOLDERS = ["docs/", "notes/", "tmp/", "scripts/", "data/", "examples/", "tools/"]
 
 
@@ -120,6 +137,18 @@ class PlainSlots:
         if (self.inventory.root / name).exists():
             raise NoValue
         return name
+
+    def new_module(self) -> str:
+        """A Python file that does not exist."""
+        stem = f"{self.pick(self.inventory.message_words)}_{self.pick(NEW_STEMS)}"
+        name = self.rng.choice(["", "", self.pick(NEW_FOLDERS)]) + f"{stem}.py"
+        if (self.inventory.root / name).exists():
+            raise NoValue
+        return name
+
+    def code_line(self) -> str:
+        """A line of Python, with or without a fault."""
+        return self.pick(CODE_LINES)
 
     def searched(self) -> str:
         """A text to search for: a word or a few that stand in the workspace, rarely another."""

@@ -2,7 +2,8 @@
 
 Three kinds: a field or parameter that does not exist (the type check tells), a word of the
 question taken for the thing it asks about (the tool tells), and a question about a name that does
-not exist, where the first program was right and nothing can be repaired.
+not exist or stands for several things, where the first program was right and nothing can be
+repaired.
 """
 
 from __future__ import annotations
@@ -15,18 +16,33 @@ from punie.agent import shown
 from punie.engine.copying import literals
 from punie.factory.examples import wording
 from punie.prompt import Message
+from punie.sandbox import Outcome
 from punie.tool import Effect, load_tools
 
 if TYPE_CHECKING:
+    from punie.factory.examples.inventory import Inventory
     from punie.factory.examples.workshop import Workshop
 
 NOT_THERE = "That is not there."
 """What the model says when a program failed for a good reason. The failed program stays the
 answer, so these words are never shown."""
+SEVERAL = "That name stands for several things; I need to know which one."
+"""What the model says when a name is ambiguous: what was told lists the candidates."""
+ENDINGS = (NOT_THERE, SEVERAL)
 MISREAD = 0.6
 """Share of repairs whose slip is a wrong word, where there is one."""
-MISTAKABLE = ("symbol", "function", "method", "class_", "top_symbol", "documented", "python_file")
+MISTAKABLE = (
+    "symbol",
+    "function",
+    "method",
+    "class_",
+    "top_symbol",
+    "documented",
+    "named_test",
+) + ("python_file", "text_file", "blamed_file", "test_path", "file_name")
 """Kinds of slot whose value may be misspelt."""
+NAMED = ("symbol", "function", "class_", "top_symbol", "documented")
+"""Kinds of slot whose value may be a name that is declared several times."""
 FIELD = re.compile(r"\.([a-z]+_?[a-z]*)\b(?!\()")
 SLIPS = {
     "commits": "entries",
@@ -122,9 +138,30 @@ def misspelt(values: dict[str, Any], kinds: dict[str, str], rng: random.Random) 
     return {}
 
 
-async def unanswerable(code: str, workshop: Workshop) -> list[Message]:
-    """The turns after a program that rests on a misspelt name; [] if it does not fail."""
-    told = await _failure(code, workshop)
-    if not told:
-        return []
-    return [{"role": "tool", "content": told}, {"role": "assistant", "content": NOT_THERE}]
+def ambiguous(
+    values: dict[str, Any], kinds: dict[str, str], inventory: Inventory, rng: random.Random
+) -> dict[str, Any]:
+    """The values with a name that several places declare, where a name is all that is said; else
+    {}."""
+    names = sorted(
+        name
+        for name, places in inventory.names.items()
+        if places > 1 and not name.startswith("_") and len(name) > 2
+    )
+    if len(kinds) != 1 or not set(kinds.values()) <= set(NAMED) or not names:
+        return {}
+    return dict.fromkeys(values, rng.choice(names))
+
+
+async def unanswerable(code: str, workshop: Workshop) -> tuple[Outcome, list[Message]]:
+    """The turns after a program that rests on a misspelt or ambiguous name; [] if it does not
+    fail, or only fails by the way."""
+    outcome = await workshop.sandbox.run(code, workshop.context)
+    told = shown(outcome) if outcome.error or outcome.unread else ""
+    if not told or not outcome.calls:
+        return outcome, []
+    ending = SEVERAL if "ambiguous" in told else NOT_THERE
+    return outcome, [
+        {"role": "tool", "content": told},
+        {"role": "assistant", "content": ending},
+    ]

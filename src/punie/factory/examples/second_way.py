@@ -1,20 +1,7 @@
 """A second way for each tool: the same facts by plain means, to check every call of an example.
 
-| tool | second way |
-|---|---|
-| git_status, git_diff, git_log | other formats of plain git (porcelain v1, numstat, one-line log) |
-| git_blame, git_show, git_branch | line-porcelain, numstat, `git branch` and `rev-list` |
-| ruff_check, typecheck | the concise text format of ruff and ty |
-| pytest_run | counts of a plain run with JUnit XML |
-| goto_definition, document_symbols, workspace_symbols, hover | `ast` |
-| find_references | `ast` and the text of each line |
-| read_file, write_file | the file's bytes |
-| search_text | `git grep`, with Perl's expressions |
-| list_files | `git ls-files` with its own globs, `os.stat` |
-| run_command | `subprocess` |
-
-A check returns `kind: what differs`, or an empty text. A failed call is right when the plain way
-finds nothing either. No second way exists for hover at a position and for a command's duration.
+`ways.WAYS` says which way each tool has. A check returns `kind: what differs`, or an empty text. A
+failed call is right when the plain way finds nothing either.
 """
 
 from __future__ import annotations
@@ -31,6 +18,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from punie.factory.examples.inventory import Inventory
+from punie.factory.examples.ways import described, name_at
 from punie.workspace import child_environment, program
 
 Check = Callable[[Inventory, dict[str, Any], Any], str]
@@ -46,7 +34,8 @@ def check(tool: str, inventory: Inventory, args: dict[str, Any], result: Any) ->
             # The end of just one path will do; what git alone remembers stays as it is.
             ends = [f for f in inventory.files if f.endswith("/" + args[name])]
             args[name] = ends[0] if len(ends) == 1 else args[name]
-    return CHECKS[tool](inventory, args, result)
+    check_call = CHECKS.get(tool)
+    return check_call(inventory, args, result) if check_call else ""
 
 
 def _failure(tool: str, inventory: Inventory, args: dict[str, Any], result: Any) -> str:
@@ -218,7 +207,7 @@ def _definition(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
             return f"outside the workspace: {place.file}"
         line = text.splitlines()[place.line - 1]
         name = line[place.column - 1 :].split("(")[0]
-        wanted = (args.get("symbol") or name).rpartition(".")[2]
+        wanted = (args.get("symbol") or name_at(inventory, args) or name).rpartition(".")[2]
         here = [d for d in inventory.declarations if (d.file, d.line) == (place.file, place.line)]
         if not re.match(rf"{re.escape(wanted)}\b", line[place.column - 1 :]):
             return f"wrong place: {place.file}:{place.line} does not declare {wanted}"
@@ -267,13 +256,14 @@ def _search(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
 
 
 def _hover(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
-    name = (args.get("symbol") or "").rpartition(".")[2]
-    if not name:
-        return "" if result.content else "no content"
-    found = [d for d in inventory.declarations if d.name == name and d.kind != "variable"]
-    if len(found) == 1 and name not in result.signature:
-        return f"signature: {result.signature!r} of {name}"
-    if len(found) == 1 and result.docstring:
+    if not result.content:
+        return "no content"
+    found = described(inventory, args)
+    if len(found) != 1:
+        return ""
+    if found[0].name not in result.signature:
+        return f"signature: {result.signature!r} of {found[0].name}"
+    if result.docstring:
         ours = "".join(re.findall(r"\w+", result.docstring))[:80]
         theirs = "".join(re.findall(r"\w+", inspect.cleandoc(found[0].docstring)))[:80]
         return _differ("docstring", ours, theirs)
@@ -296,15 +286,23 @@ def _write(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
 
 
 def _command(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
+    first, second = _shell(inventory, args["command"]), _shell(inventory, args["command"])
+    if fault := _differ("exit code", result.exit_code, first[0]):
+        return fault
+    steady = first == second and not result.truncated  # a clock or a process id differs by itself
+    return _differ("output", result.stdout, first[1]) if steady else ""
+
+
+def _shell(inventory: Inventory, command: str) -> tuple[int, str]:
     done = subprocess.run(
-        ["/bin/sh", "-c", args["command"]],
+        ["/bin/sh", "-c", command],
         cwd=inventory.root,
         env=child_environment(),
         capture_output=True,
         stdin=subprocess.DEVNULL,
         check=False,
     )
-    return _differ("exit code", result.exit_code, done.returncode)
+    return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
 def _lines_found(inventory: Inventory, args: dict[str, Any], result: Any) -> str:

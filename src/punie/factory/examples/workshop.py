@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,30 +19,49 @@ from types import TracebackType
 from typing import Any, Self
 
 from punie.errors import ToolFailure
-from punie.factory.examples import second_way
+from punie.factory.examples import second_way, ways
 from punie.factory.examples.inventory import Inventory
 from punie.lsp import Server
 from punie.sandbox import Outcome, Sandbox
 from punie.settings import Settings
-from punie.tool import Effect, Result, Tool, load_tools
+from punie.tool import Effect, Result, Tool, load_tools, tools_hash
 from punie.workspace import Workspace
-from punie.wrap import Allow, Context
+from punie.wrap import Allow, Context, middle_cut
 
 SETTINGS = Settings(yes=True, traces=False, test_seconds=12.0, program_seconds=5.0)
+RESULT = 800
+"""Bytes of a program's output that a row keeps."""
+VOLATILE = re.compile(r"0x[0-9a-f]{6,}|/tmp/|\d\.\d+ ?s(ec|\b)")
+"""What an output has that differs from run to run: addresses, folders for a while, times."""
+
+
+def volatile(outcome: Outcome) -> bool:
+    """Whether another run may print something else: commands, times, addresses."""
+    timed = any(f.endswith(".duration") for call in outcome.calls for f in call.fields)
+    commands = any(call.tool == "run_command" for call in outcome.calls)
+    return timed or commands or bool(VOLATILE.search(outcome.stdout))
 
 
 class Workshop:
     """One workspace with its sandbox, language server and remembered results."""
 
     def __init__(
-        self, root: Path, inventory: Inventory, tools: Iterable[Tool] | None = None
+        self,
+        root: Path,
+        inventory: Inventory,
+        tools: Iterable[Tool] | None = None,
+        settings: Settings = SETTINGS,
     ) -> None:
         """`tools` are those that programs call; none = all that there are."""
-        self.root, self.inventory = root, inventory
-        self.context = _context(root)
+        self.root, self.inventory, self.settings = root, inventory, settings
+        self.context = _context(root, settings)
         chosen = load_tools().values() if tools is None else tools
+        chosen = list(chosen)
+        self.toolset = tools_hash(chosen)
         self.tools = [self._remembering(t) for t in chosen]
-        self.sandbox = Sandbox(self.tools, SETTINGS)
+        self.spent: dict[str, dict[str, float]] = {}
+        """Tool → calls that ran (others were remembered), seconds in them, and in checking them."""
+        self.sandbox = Sandbox(self.tools, settings)
         self._results: dict[str, Result | str] = {}
         self._faults: dict[str, str] = {}
         self._scratch: Context | None = None
@@ -81,10 +102,35 @@ class Workshop:
         if key not in self._faults:
             acting = load_tools()[tool].effect in (Effect.WRITE, Effect.RUN)
             place = Inventory(self._scratch_root()) if acting else self.inventory
+            start = time.perf_counter()
             self._faults[key] = second_way.check(tool, place, args, result)
+            self._spend(tool, "check seconds", start)
             if tool == "write_file" and result.success:
                 (place.root / args["path"]).unlink()
         return self._faults[key]
+
+    def facts(self, *outcomes: Outcome) -> dict[str, Any]:
+        """What a row says of its runs: tools, fields that were read, calls, and what the last one
+        printed (None where another run may print something else)."""
+        calls = [
+            {"tool": call.tool, "args": call.args, "ok": call.ok}
+            | {"second_way": ways.applies(call.tool, self.inventory, call.args, result)}
+            for outcome in outcomes
+            for call, result in zip(outcome.calls, outcome.results, strict=True)
+        ]
+        told = outcomes[-1]
+        return {
+            "tools": sorted({c.tool for o in outcomes for c in o.calls}),
+            "fields": sorted({f for o in outcomes for c in o.calls for f in c.fields}),
+            "toolset": self.toolset,
+            "calls": calls,
+            "result": None if volatile(told) else middle_cut(told.stdout, RESULT),
+        }
+
+    def _spend(self, tool: str, what: str, start: float) -> None:
+        spent = self.spent.setdefault(tool, {"calls": 0, "seconds": 0.0, "check seconds": 0.0})
+        spent["calls"] += what == "seconds"
+        spent[what] += time.perf_counter() - start
 
     def _remembering(self, tool: Tool) -> Tool:
         async def function(context: Context, **arguments: Any) -> Result:
@@ -92,10 +138,12 @@ class Workshop:
             acting = tool.effect in (Effect.WRITE, Effect.RUN)
             if key not in self._results:
                 place = self._scratch_context() if acting else context
+                start = time.perf_counter()
                 try:
                     self._results[key] = await tool.function(place, **arguments)
                 except ToolFailure as failure:
                     self._results[key] = str(failure)
+                self._spend(tool.name, "seconds", start)
             found = self._results[key]
             if isinstance(found, str):
                 raise ToolFailure(found)
@@ -111,10 +159,10 @@ class Workshop:
             folder = Path(tempfile.mkdtemp(prefix="punie-scratch-"))
             copy = folder / self.root.name
             shutil.copytree(self.root, copy, symlinks=True)
-            self._scratch = _context(copy)
+            self._scratch = _context(copy, self.settings)
         return self._scratch
 
 
-def _context(root: Path) -> Context:
+def _context(root: Path, settings: Settings) -> Context:
     workspace = Workspace(root)
-    return Context(workspace, SETTINGS, Server(workspace, SETTINGS), Allow(), trusted=True)
+    return Context(workspace, settings, Server(workspace, settings), Allow(), trusted=True)

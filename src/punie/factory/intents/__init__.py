@@ -1,13 +1,13 @@
 """Intents, phrasings and direct answers: data files that generation is made from.
 
-Each `*.toml` here holds `[[intent]]` tables (name, about, slots, program) or `[[direct]]` tables
-(topic, questions, answer); `phrasings/*.toml` holds questions by intent, a file a writer;
-`asides.toml` what people say beside their question, `followups.toml` what they ask next.
+Each `*.toml` here holds `[[intent]]` tables (name, about, slots, program, phrasings) or
+`[[direct]]` tables (topic, questions, answer); `phrasings/*.toml` more questions by intent, a file
+a writer; `asides.toml` what people say beside their question, `followups.toml` what they ask next.
+What cannot be used is refused as a whole, with all its mistakes.
 """
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from punie.errors import UsageError
+from punie.factory.intents.wordings import SLOT, collisions, glued
+from punie.factory.intents.wordings import plain as plain
 
 FOLDER = Path(__file__).parent
 
@@ -58,9 +60,12 @@ class Followup:
 
 def load_followups(intents: Mapping[str, Intent], folder: Path = FOLDER) -> list[Followup]:
     """The follow-ups of `followups.toml`. Raises `UsageError` for one of an unknown intent."""
-    found, problems = [], []
-    table = tomllib.loads((folder / "followups.toml").read_text("utf-8"))
-    for entry in table["followup"]:
+    found: list[Followup] = []
+    problems: list[str] = []
+    for entry in _read(folder / "followups.toml", problems).get("followup", []):
+        if missing := sorted({"to", "after", "phrasings"} - set(entry)):
+            problems.append(f"a follow-up to {entry.get('to')!r} lacks {missing}")
+            continue
         after = entry["after"] if isinstance(entry["after"], str) else tuple(entry["after"])
         followup = Followup(entry["to"], after, tuple(entry["phrasings"]))
         named = [followup.to, *(() if isinstance(after, str) else after)]
@@ -83,7 +88,11 @@ class Asides:
 
 def load_asides(folder: Path = FOLDER) -> Asides:
     """The asides of `asides.toml`."""
-    table = tomllib.loads((folder / "asides.toml").read_text("utf-8"))
+    problems: list[str] = []
+    table = _read(folder / "asides.toml", problems)
+    problems += [f"asides.toml lacks {key!r}" for key in ("before", "after") if key not in table]
+    if problems:
+        raise UsageError("the asides cannot be used:\n  " + "\n  ".join(problems))
     return Asides(tuple(table["before"]), tuple(table["after"]))
 
 
@@ -95,34 +104,60 @@ def load(folder: Path = FOLDER) -> tuple[dict[str, Intent], list[Direct]]:
     phrasings: dict[str, list[str]] = {}
     for file in sorted((folder / "phrasings").glob("*.toml")):
         for name, table in _read(file, problems).items():
-            phrasings.setdefault(name, []).extend(table.get("phrasings", []))
+            texts = table.get("phrasings") if isinstance(table, dict) else None
+            if not _texts(texts):
+                problems.append(f"{file.name}: {name} has no list of phrasings")
+                continue
+            phrasings.setdefault(name, []).extend(texts)
     for file in sorted(folder.glob("*.toml")):
-        data: dict[str, Any] = _read(file, problems)
+        data = _read(file, problems)
         for entry in data.get("intent", []):
             name = entry.get("name", "")
-            texts = tuple(dict.fromkeys(phrasings.pop(name, [])))
-            slots: dict[str, str] = entry.get("slots", {})
-            problems += [
-                f"{name}: phrasing {t!r} lacks a slot"
-                for t in texts
-                if any(t.count("{%s}" % slot) != 1 for slot in slots)
-            ]
-            if not name or name in intents or not entry.get("program"):
-                problems.append(f"{file.name}: intent {name!r} is taken or has no program")
-                continue
-            intents[name] = Intent(group=file.stem, phrasings=texts, **entry)
+            intent = _intent(entry, phrasings.pop(name, []), file, problems)
+            if intent and name in intents:
+                problems.append(f"{file.name}: intent {name!r} is taken")
+            elif intent:
+                intents[name] = intent
         for entry in data.get("direct", []):
+            if sorted(entry) != ["answer", "questions", "topic"] or not _texts(entry["questions"]):
+                problems.append(f"{file.name}: a direct entry needs topic, questions, answer only")
+                continue
             direct.append(Direct(entry["topic"], tuple(entry["questions"]), entry["answer"]))
     problems += [f"phrasings for an unknown intent {name!r}" for name in phrasings]
     problems += _answered_twice(direct)
+    problems += [fault for intent in intents.values() for fault in glued(intent)]
+    problems += collisions(intents.values(), direct)
     if problems:
         raise UsageError("the intents cannot be used:\n  " + "\n  ".join(problems))
     return intents, direct
 
 
-def plain(text: str) -> str:
-    """A question without case, signs and the space between words: what makes it the same."""
-    return " ".join(re.findall(r"[\w{}./:-]*\w[\w{}]*", text.lower()))
+def _intent(
+    entry: dict[str, Any], phrasings: list[str], file: Path, problems: list[str]
+) -> Intent | None:
+    """The intent of an `[[intent]]` table; None, and why, for one that cannot be used."""
+    entry = dict(entry)
+    name, slots = entry.get("name", ""), entry.get("slots", {})
+    texts = tuple(dict.fromkeys([*entry.pop("phrasings", []), *phrasings]))
+    known = ("name", "about", "program", "slots", "needs")
+    faults = [f"unknown key {key!r}" for key in entry if key not in known]
+    faults += [f"no {key}" for key in ("name", "about", "program") if not entry.get(key)]
+    if not isinstance(slots, dict) or not _texts([*slots.values()]):
+        faults, slots = [*faults, "slots must be a table of kinds"], {}
+    strange = {slot for text in texts for slot in SLOT.findall(text)} - set(slots)
+    faults += [f"phrasings name an unknown slot {slot!r}" for slot in sorted(strange)]
+    faults += [
+        f"phrasing {text!r} lacks a slot"
+        for text in texts
+        if any(text.count("{%s}" % slot) != 1 for slot in slots)
+    ]
+    problems += [f"{file.name}: {name}: {fault}" for fault in faults]
+    return None if faults else Intent(group=file.stem, phrasings=texts, **entry)
+
+
+def _texts(value: object) -> bool:
+    """Whether it is a list of texts."""
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _answered_twice(direct: list[Direct]) -> list[str]:

@@ -51,6 +51,8 @@ class TrainOptions(BaseModel):
     """Tokens that one thread works on at a time, about: more costs memory (0.6 MB a token)."""
     longest: int = Field(default=1024, ge=8)
     """Tokens a row may have; longer rows are left out and counted, never cut."""
+    seen_steps: int = Field(default=0, ge=0)
+    """Steps of this order of rows that the leg before has trained on: they come last."""
     max_minutes: float | None = Field(default=None, gt=0)
     """Training time in minutes, over all resumptions; the schedule ends inside it."""
     validate_every: int = Field(default=50, ge=1)

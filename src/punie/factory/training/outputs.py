@@ -13,7 +13,7 @@ import torch
 from punie.errors import UsageError
 from punie.factory.training.lora import GROUPS
 from punie.factory.training.options import TrainOptions
-from punie.factory.training.records import cut_log, require, same_run, write_json
+from punie.factory.training.records import WAY_OUT, cut_log, require, same_run, write_json
 from punie.factory.training.rows import fixed_answers, fixed_literals
 from punie.models import sha256_of
 from punie.models.adapter import SIZE_LIMIT, read_adapter, write_adapter
@@ -61,8 +61,12 @@ class Checkpoint:
         """The saved state or None. Raises UsageError when it belongs to another run."""
         if not self.path.exists():
             return None
-        state: dict[str, Any] = torch.load(self.path, weights_only=True)
-        same_run(self.path.parent, state["mark"], self.mark)
+        try:
+            state: dict[str, Any] = torch.load(self.path, weights_only=True)
+            mark = {part: dict(state["mark"][part]) for part in self.mark}
+        except Exception as error:  # torch raises all kinds for a damaged file
+            raise UsageError(f"{self.path} is damaged ({error!r}): {WAY_OUT}") from None
+        same_run(self.path.parent, mark, self.mark)
         return state
 
     def cut_log(self, step: int) -> None:

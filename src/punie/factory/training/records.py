@@ -8,6 +8,8 @@ from typing import Any
 
 from punie.errors import UsageError
 
+WAY_OUT = "delete that file to train from the start, or choose another folder"
+
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` to `path` atomically."""
@@ -18,7 +20,12 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 def require(out: Path, mark: dict[str, Any]) -> None:
     """Raises UsageError when the finished folder `out` belongs to another run."""
-    done = json.loads((out / "meta.json").read_text("utf-8"))
+    try:
+        done = json.loads((out / "meta.json").read_text("utf-8"))
+        if not isinstance(done, dict):
+            raise ValueError(f"{type(done).__name__} where an object should be")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{out / 'meta.json'} is damaged ({error}): {WAY_OUT}") from None
     same_run(out, {key: done.get(key) for key in mark}, mark)
 
 

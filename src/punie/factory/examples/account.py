@@ -1,0 +1,146 @@
+"""The report of a generation: what was made, what was dropped and why, what was checked, and how
+long it took."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from punie.factory.audit.registers import forms, hands
+from punie.factory.examples.mutation import Mutations
+from punie.factory.examples.options import GenerateOptions
+from punie.factory.examples.ways import WAYS
+from punie.tool import load_tools, tools_hash
+
+Row = dict[str, Any]
+
+
+class Spent:
+    """Time by tool, summed over all workers."""
+
+    def __init__(self) -> None:
+        self.tools: dict[str, Counter[str]] = {}
+
+    def add(self, spent: dict[str, dict[str, float]]) -> None:
+        """Add what one workspace took."""
+        for tool, counts in spent.items():
+            self.tools.setdefault(tool, Counter()).update(counts)
+
+    def as_json(self, wall: float, examples: int) -> dict[str, Any]:
+        """Seconds of the run and examples a second, then calls and seconds by tool, most first."""
+        most = sorted(self.tools.items(), key=lambda item: -item[1]["seconds"])
+        return {
+            "seconds": round(wall, 1),
+            "examples a second": round(examples / wall, 2) if wall else 0.0,
+            "tools": {n: {k: round(v, 2) for k, v in counts.items()} for n, counts in most},
+        }
+
+
+def report(
+    rows: list[Row], rejects: Counter[str], mutations: Mutations, options: GenerateOptions
+) -> dict[str, Any]:
+    """The report as it is stored in `meta.json`."""
+    made: dict[str, Any] = {"tools": tools_hash(load_tools().values()), "options": vars(options)}
+    for split in ("train", "validation"):
+        made[split] = _split([r for r in rows if r["split"] == split])
+    made["rejects"] = dict(rejects.most_common())
+    made["mutations"] = mutations.as_json()
+    made["second ways"] = second_ways(rows)
+    made["registers"] = registers(rows)
+    return made
+
+
+def _split(rows: list[Row]) -> dict[str, Any]:
+    several = [tuple(r["tools"]) for r in rows if len(r["tools"]) > 1]
+    return {
+        "examples": len(rows),
+        "kinds": _counted(r["kind"] for r in rows),
+        "groups": _counted(r["group"] for r in rows),
+        "tools": _counted(t for r in rows for t in r["tools"]),
+        "by intent": _counted(r["intent"] for r in rows),
+        "intents": len({r["intent"] for r in rows}),
+        "workspaces": _counted(r["workspace"] for r in rows if r["workspace"]),
+        "several tools": len(several),
+        "combinations": len(set(several)),
+        "by combination": _counted(" + ".join(each) for each in several),
+    }
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    """Counts, most first; as many by name."""
+    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
+
+
+def second_ways(rows: list[Row]) -> dict[str, Any]:
+    """Which tool was checked in which way, and the share of examples with a call that was not."""
+    calls: Counter[str] = Counter()
+    unchecked: Counter[str] = Counter()
+    tool_rows = [r for r in rows if r.get("calls")]
+    for row in tool_rows:
+        calls.update(call["tool"] for call in row["calls"])
+        unchecked.update(call["tool"] for call in row["calls"] if not call["second_way"])
+    without = sum(any(not c["second_way"] for c in r["calls"]) for r in tool_rows)
+    return {
+        "tools": {
+            tool: {"way": WAYS.get(tool, "none"), "calls": calls[tool], "without": unchecked[tool]}
+            for tool in sorted(calls)
+        },
+        "examples": len(tool_rows),
+        "without": without,
+        "share without": round(without / len(tool_rows), 4) if tool_rows else 0.0,
+    }
+
+
+def registers(rows: list[Row]) -> dict[str, dict[str, int]]:
+    """Examples by the hand that wrote the phrasing and by the form of the question."""
+    known = hands()
+    worded = [r for r in rows if r["kind"] != "direct"]
+    return {
+        "hands": _counted(known.get(r["phrasing"], "(the intent's own)") for r in worded),
+        "forms": _counted(f for r in rows for f in forms(r["messages"][1]["content"])),
+    }
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The report to read."""
+    spent, ways = report["spent"], report["second ways"]
+    lines = ["# Generated data", ""]
+    for split in ("train", "validation"):
+        counts = report[split]
+        lines.append(
+            f"- {split}: {counts['examples']} examples of {counts['intents']} intents on "
+            f"{len(counts['workspaces'])} workspaces; {counts['several tools']} over several "
+            f"tools, in {counts['combinations']} combinations"
+        )
+    held = ", ".join(report["held-out workspaces"])
+    lines += [
+        f"- held out: phrasings, and the workspaces {held}" if held else "- held out: phrasings",
+        f"- {spent['examples a second']} examples a second, {spent['seconds']} s in all "
+        "(without what an interrupted run had done before)",
+        f"- {ways['without']} of {ways['examples']} examples with calls "
+        f"({ways['share without']:.1%}) have one that no second way checked",
+    ]
+    checked = [
+        [tool, row["way"], row["calls"], row["without"]] for tool, row in ways["tools"].items()
+    ]
+    lines += _table("Second ways", ["tool", "second way", "calls", "unchecked"], checked)
+    times = [
+        [tool, int(row["calls"]), row["seconds"], row["check seconds"]]
+        for tool, row in spent["tools"].items()
+    ]
+    heads = ["tool", "calls that ran", "seconds", "seconds of checks"]
+    lines += _table("Time by tool", heads, times)
+    lines += _table("Dropped", ["reason", "examples"], report["rejects"].items())
+    for name in ("kinds", "groups", "tools", "by combination", "by intent", "workspaces"):
+        lines += _table(f"Training by {name.removeprefix('by ')}", ["", "examples"],
+                        report["train"][name].items())  # fmt: skip
+    for name, counts in report["registers"].items():
+        lines += _table(f"Registers: {name}", ["", "examples"], counts.items())
+    return "\n".join(lines) + "\n"
+
+
+def _table(title: str, heads: list[str], rows: Iterable[Iterable[object]]) -> list[str]:
+    body = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
+    rule = "|" + "|".join("---" for _ in heads) + "|"
+    return ["", f"## {title}", "", "| " + " | ".join(heads) + " |", rule, *body]

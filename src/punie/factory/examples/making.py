@@ -1,0 +1,228 @@
+"""The examples of one workspace: drafts are filled, run, checked, and written as one part.
+
+A part is whole or not there. Its mark says what it was made from, so that a killed run goes on
+with the parts that still hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import random
+import subprocess
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from punie.factory.corpus.sdist import CorpusError
+from punie.factory.examples import followups, repairs, wording
+from punie.factory.examples.drafts import Draft
+from punie.factory.examples.inventory import Inventory
+from punie.factory.examples.mutation import Mutations
+from punie.factory.examples.options import GenerateOptions
+from punie.factory.examples.plain_slots import NoValue, Value
+from punie.factory.examples.slots import Slots
+from punie.factory.examples.workshop import VOLATILE, Workshop, volatile
+from punie.factory.intents import Asides, Followup, Intent
+from punie.prompt import SYSTEM_TUNED, Message
+from punie.sandbox import Outcome
+from punie.tool import load_tools, tools_hash
+
+TRIES = 12
+"""Draws of values for a draft."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What goes into examples beside the drafts."""
+
+    intents: Mapping[str, Intent]
+    followups: Sequence[Followup]
+    asides: Asides
+
+
+@dataclass
+class Made:
+    """What became of the drafts of one workspace."""
+
+    rows: list[dict[str, Any]]
+    rejects: Counter[str]
+    mutations: Mutations
+    spent: dict[str, dict[str, float]]
+    """Tool → calls, seconds in it, seconds in its second way."""
+
+
+def part(
+    root: Path, drafts: list[Draft], options: GenerateOptions, material: Material, parts: Path
+) -> None:
+    """Make the part of a workspace, unless it is there. Raises `CorpusError` when the workspace
+    changes meanwhile, and `OSError` when the part cannot be written; then there is none."""
+    target = parts / f"{root.name}.json"
+    before = state(root)
+    made_of = f"{drafts!r} {options!r} {material!r} {tools_hash(load_tools().values())} {before!r}"
+    mark = hashlib.sha256(made_of.encode()).hexdigest()
+    if target.exists() and json.loads(target.read_text("utf-8")).get("mark") == mark:
+        return
+    try:
+        made = asyncio.run(_examples(root, drafts, options, material))
+    except Exception:
+        _unchanged(root, before)  # the likelier reason, if it has changed
+        raise
+    _unchanged(root, before)
+    whole = vars(made) | {"mark": mark, "mutations": made.mutations.as_json()}
+    write_whole(target, json.dumps(whole))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there as a whole or not at all. Raises `OSError`."""
+    temporary = path.with_name(f"{path.name}.new")
+    try:
+        temporary.write_text(text, "utf-8")
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def state(root: Path) -> dict[str, str]:
+    """Hashes of a workspace's files, its index and its branches."""
+    try:
+        inventory = Inventory(root)
+        found = {f: _hash((root / f).read_bytes()) for f in inventory.files}
+        found[""] = _hash(inventory.git("ls-files", "-s").encode())
+        return found | {"HEAD": inventory.git("show-ref", "--head")}
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CorpusError(f"workspace {str(root)!r} cannot be read: {error}") from error
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _unchanged(root: Path, before: dict[str, str]) -> None:
+    """Raise `CorpusError` when something that was there is another. New files, such as tests
+    leave behind, do not count."""
+    after = state(root)
+    if changed := sorted(name for name in before if after.get(name) != before[name]):
+        shown = ", ".join(name or "the index" for name in changed[:5])
+        raise CorpusError(
+            f"Workspace {str(root)!r} was changed while examples were made on it: {shown}"
+            + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+            + ". Nothing of it was kept. Leave it alone and run the same command again."
+        )
+
+
+async def _examples(
+    root: Path, drafts: list[Draft], options: GenerateOptions, material: Material
+) -> Made:
+    inventory = Inventory(root)
+    made = Made([], Counter(), Mutations(), {})
+    async with Workshop(root, inventory) as workshop:
+        for draft in drafts:
+            rng = random.Random(draft.seed)
+            try:
+                values = fill(draft.intent, inventory, rng)
+            except NoValue:
+                made.rejects["no value for a slot"] += 1
+                continue
+            code = wording.program(draft.intent, values)
+            outcome, fault = await workshop.run(code)
+            if fault:
+                made.rejects[fault] += 1
+                continue
+            asked = wording.question(draft.phrasing, values, rng, material.asides)
+            row = _row(draft, root.name, asked, code) | workshop.facts(outcome)
+            row["empty"] = not outcome.stdout.strip()
+            made.rows.append(row)
+            # A draw of its own: the examples are the same whether it is made or not.
+            aside = random.Random(f"{draft.seed}/mutation")
+            if aside.random() < options.mutations:
+                await made.mutations.check(draft.intent, values, outcome, workshop, aside)
+            if not draft.held_out:
+                made.rows += await _more(row, draft, values, outcome, workshop, options, material)
+        made.spent = workshop.spent
+    return made
+
+
+async def _more(
+    row: dict[str, Any],
+    draft: Draft,
+    values: dict[str, Value],
+    outcome: Outcome,
+    workshop: Workshop,
+    options: GenerateOptions,
+    material: Material,
+) -> list[dict[str, Any]]:
+    """Repairs, unanswerable questions and conversations that come of an example."""
+    rng, found = random.Random(f"{draft.seed}/more"), []
+    asked, code = row["messages"][1]["content"], row["messages"][2]["code"]
+    if rng.random() < options.repairs:
+        repaired = await repairs.make(code, asked, workshop, rng)
+        if repaired and not VOLATILE.search(repaired[-1]["content"]):
+            messages = row["messages"]
+            again = {"kind": "repair", "messages": [*messages[:2], *repaired, *messages[2:]]}
+            found.append(_without(row, "empty") | again)
+    if rng.random() < options.unknown:
+        wrong = repairs.misspelt(values, draft.intent.slots, rng)
+        found += await _unanswerable(draft, wrong, workshop, rng)
+    if rng.random() < options.ambiguous:
+        several = repairs.ambiguous(values, draft.intent.slots, workshop.inventory, rng)
+        found += await _unanswerable(draft, several, workshop, rng)
+    if rng.random() < options.followups and not volatile(outcome):
+        choices = followups.fitting(draft.intent, material.followups, material.intents)
+        turns, facts = await followups.make(values, outcome, choices, workshop, rng)
+        if turns:
+            messages = [*row["messages"], *turns]
+            found.append(_without(row, "empty") | facts | {"messages": messages})
+    return found
+
+
+def _without(row: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != key}
+
+
+async def _unanswerable(
+    draft: Draft, values: dict[str, Any], workshop: Workshop, rng: random.Random
+) -> list[dict[str, Any]]:
+    """The draft asked about a name that does not exist or stands for several: a row, or none."""
+    if not values:
+        return []
+    code = wording.program(draft.intent, values)
+    outcome, ending = await repairs.unanswerable(code, workshop)
+    if not ending:
+        return []
+    row = _row(draft, workshop.root.name, wording.question(draft.phrasing, values, rng), code)
+    row["messages"] += ending
+    return [row | workshop.facts(outcome) | {"kind": "unknown"}]
+
+
+def fill(intent: Intent, inventory: Inventory, rng: random.Random) -> dict[str, Any]:
+    """Values for an intent's slots. Raises NoValue when twelve draws find none."""
+    for _ in range(TRIES):
+        try:
+            return Slots(inventory, rng).fill(intent.slots)
+        except NoValue:
+            continue
+    raise NoValue
+
+
+def _row(draft: Draft, workspace: str, asked: str, code: str) -> dict[str, Any]:
+    messages: list[Message] = [
+        {"role": "system", "content": SYSTEM_TUNED},
+        {"role": "user", "content": asked},
+        {"role": "assistant", "content": "", "code": code},
+    ]
+    return {
+        "id": f"{workspace}-{draft.intent.name}-{draft.seed:08x}",
+        "kind": "tool",
+        "intent": draft.intent.name,
+        "group": draft.intent.group,
+        "phrasing": draft.phrasing,
+        "workspace": workspace,
+        "seed": draft.seed,
+        "split": "validation" if draft.held_out else "train",
+        "messages": messages,
+    }

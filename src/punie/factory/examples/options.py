@@ -1,0 +1,87 @@
+"""The table `[generate]` of a recipe."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from punie.errors import UsageError
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """What a recipe asks of the training data."""
+
+    seed: int = 42
+    """Everything that is drawn is drawn from it, but for the split."""
+    corpus: str = "corpus.toml"
+    """Corpus recipe, relative to this recipe."""
+    split: str = "train"
+    """Split of the corpus that the examples are made on."""
+    workspaces: tuple[str, ...] = ()
+    """Workspaces, if not all of the split."""
+
+    examples: dict[str, int] = field(default_factory=dict)
+    """Examples for each intent, by its name or else by its group."""
+    each: int = 0
+    """Examples for an intent that `examples` has neither by name nor by group."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """Tool, group or `several_tools` → least share: the intents that call the tool, are of the
+    group or call several tools get more examples than `examples` says where it takes that."""
+    direct: float = 2.0
+    """Wordings used of each direct question, on average."""
+    direct_share: float = 0.0
+    """Share of direct answers; if given, `direct` does not count."""
+
+    repairs: float = 0.04
+    """Share of programs that also give a repair: wrong program, what it told, right program."""
+    unknown: float = 0.0
+    """Share of programs that also give a question about a misspelt name, and how it ends."""
+    ambiguous: float = 0.0
+    """Share of programs that also give a question about a name that is declared several times."""
+    followups: float = 0.0
+    """Share of programs that also give a conversation: a second question leans on the first."""
+
+    validation: float = 0.04
+    """Share of intents' phrasings held out for the loss on validation data."""
+    validation_workspaces: int = 0
+    """Workspaces that only serve the held-out phrasings; with 0, both splits share them all."""
+    split_seed: int = 42
+    """Which phrasings and workspaces are held out. One for all legs of a model: else a later leg
+    holds out what an earlier one trained."""
+
+    empty: float = 0.25
+    """Greatest share of an intent's examples whose program prints nothing."""
+    mutations: float = 0.1
+    """Share of programs that are also run with another value in a slot (`examples.mutation`)."""
+
+    replay: int = 0
+    """Training rows of an earlier leg that are mixed in, so that nothing is forgotten."""
+    replay_from: str = ""
+    """Data folder of that leg, as seen from the current folder."""
+
+    def wanted(self, intent: str, group: str) -> int:
+        """Examples that an intent shall have."""
+        return self.examples.get(intent, self.examples.get(group, self.each))
+
+
+SHARES = ("direct_share", "repairs", "unknown", "ambiguous", "followups", "validation", "empty")
+"""Options that are a share."""
+
+
+def read_options(recipe: Path) -> GenerateOptions:
+    """The options of a recipe file. Raises `UsageError` that names what is wrong."""
+    try:
+        table = tomllib.loads(recipe.read_text("utf-8")).get("generate", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"recipe {str(recipe)!r} cannot be read: {error}") from None
+    known = set(GenerateOptions.__dataclass_fields__)
+    if unknown := sorted(set(table) - known):
+        raise UsageError(f"{recipe}: unknown keys {unknown} in [generate]; known: {sorted(known)}")
+    each = {name: table[name] for name in SHARES if name in table} | table.get("shares", {})
+    if odd := {n: v for n, v in each.items() if not isinstance(v, int | float) or not 0 <= v < 1}:
+        raise UsageError(f"{recipe}: shares must lie between 0 and 1: {odd}")
+    if "workspaces" in table:
+        table["workspaces"] = tuple(table["workspaces"])
+    return GenerateOptions(**table)

@@ -1,0 +1,191 @@
+"""A recipe: one TOML file with one table a stage. All mistakes are found before any work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from punie.errors import PunieError, UsageError
+from punie.factory import corpus, generate
+from punie.factory.audit.norms import of_recipe
+from punie.factory.corpus import Source
+from punie.factory.fuse import FuseOptions
+from punie.factory.gate import Gate
+from punie.factory.quantize import QuantizeOptions
+from punie.factory.suite import Suite, load_suite
+from punie.factory.training.options import TrainOptions
+from punie.models.releases import NAME, SHIPPED
+
+UNQUANTIZED = ("F16", "BF16", "F32")
+"""Number formats that levels are made from."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ValidateOptions(_Table):
+    """The table `[validate]`."""
+
+    suites: tuple[str, ...] = ("forty", "development", "test")
+    """Suites by name, or TOML files relative to the recipe."""
+    against: Literal["released", ""] = "released"
+    """Whether the model in use is graded beside the new one."""
+
+
+class BenchmarkOptions(_Table):
+    """The table `[benchmark]`."""
+
+    questions: int = Field(default=27, ge=2)
+    """Questions asked of each model; the first counts as the first query."""
+    against: Literal["released", ""] = "released"
+    """Whether the model in use is measured beside the new one."""
+
+
+class ReleaseOptions(_Table):
+    """The table `[release]`."""
+
+    name: str = ""
+    """Name of the release; empty = the model's name and the start of its hash."""
+    form: Literal["weights", "adapter"] = "weights"
+    """What it holds: the fused weights, or the adapter beside its base (fused at first use)."""
+    gate: Gate = Gate()
+    """What the model must reach."""
+    promote: bool = False
+    """Whether it is in use from then on; else `punie models use` takes it."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe that was read; `options` has an entry for every stage that it may run."""
+
+    path: Path
+    tables: dict[str, dict[str, Any]]
+    options: dict[str, Any]
+    suites: tuple[Suite, ...]
+    sources: dict[str, Source]
+    """Workspaces of the corpus, by name."""
+    training: tuple[str, ...]
+    """Those that the examples are made on."""
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+    def shown(self, stage: str, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """The options of a stage as JSON, for its mark."""
+        options = self.options[stage]
+        if isinstance(options, BaseModel):
+            found: dict[str, Any] = json.loads(options.model_dump_json(exclude=set(without)))
+            return found
+        plain = asdict(options) if is_dataclass(options) else options  # type: ignore[arg-type]
+        made: dict[str, Any] = json.loads(json.dumps(plain))
+        return made
+
+
+def read(path: Path, known: Sequence[str]) -> Recipe:
+    """Read a recipe; `known` are the tables that there may be. Raises UsageError that lists
+    every mistake of every table."""
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"recipe {str(path)!r} cannot be read: {error}") from None
+    mistakes: list[str] = []
+
+    def attempt(table: str, make: Callable[[], Any]) -> Any:
+        try:
+            return make()
+        except ValidationError as error:
+            for each in error.errors():
+                where = ".".join(map(str, each["loc"]))
+                mistakes.append(f"[{table}] {where}: {each['msg']}")
+        except (PunieError, TypeError) as error:
+            mistakes.append(f"[{table}] {error}")
+        return None
+
+    for name, table in tables.items():
+        if name not in known:
+            mistakes.append(f"[{name}] is no stage; there are: {', '.join(known)}")
+        elif not isinstance(table, dict):
+            mistakes.append(f"{name} = {table!r} must be a table")
+    if mistakes:
+        raise UsageError("\n  ".join([f"recipe {str(path)!r} cannot be used:", *mistakes]))
+    out, trained = Path("out") / path.stem, tables.get("train", {})
+    files = {"data": out / "data" / "train.jsonl", "out": out / "adapter"}
+    base = {"base": trained["base"]} if "base" in trained else {}
+    exact = {"kind": "F16"} if "quantize" in tables else {}
+    fused = base | exact | tables.get("fuse", {})
+    fused |= {"adapter": out / "adapter", "out": out / "model"}
+    quantized = (
+        base
+        | tables.get("quantize", {})
+        | {
+            "model": out / "model" / "model.gguf",
+            "adapter": out / "adapter",
+            "rows": out / "data" / "validation.jsonl",
+            "out": out / "quantized",
+        }
+    )
+    makers: dict[str, Callable[[], Any]] = {
+        "generate": lambda: generate.read_options(path),
+        "audit": lambda: of_recipe(path),
+        "train": lambda: TrainOptions.model_validate(trained | files),
+        "fuse": lambda: FuseOptions.model_validate(fused),
+        "quantize": lambda: QuantizeOptions.model_validate(quantized),
+        "validate": lambda: ValidateOptions.model_validate(tables.get("validate", {})),
+        "benchmark": lambda: BenchmarkOptions.model_validate(tables.get("benchmark", {})),
+        "release": lambda: ReleaseOptions.model_validate(tables.get("release", {})),
+    }
+    options = {name: attempt(name, make) for name, make in makers.items()}
+    if "quantize" in tables and (made := options["fuse"]) and made.kind not in UNQUANTIZED:
+        mistakes.append(
+            f"[fuse] kind {made.kind!r} is quantized already: with [quantize] it must be one of"
+            f" {', '.join(UNQUANTIZED)}"
+        )
+    made, graded, release = options["generate"], options["validate"], options["release"]
+    sources: dict[str, Source] = {}
+    training: tuple[str, ...] = ()
+    if made:
+        sources = attempt("generate", lambda: corpus.load_recipe(path.parent / made.corpus)) or {}
+        if sources:
+            training = (
+                attempt("generate", lambda: corpus.of_split(sources, made.split, made.workspaces))
+                or ()
+            )
+    suites: list[Suite] = []
+    for name in graded.suites if graded else ():
+        where = str(path.parent / name) if name.endswith(".toml") else name
+        suite = attempt("validate", lambda where=where: load_suite(where))
+        if suite and suite.name in {each.name for each in suites}:
+            mistakes.append(f"[validate] two suites are called {suite.name!r}")
+        elif suite:
+            suites.append(suite)
+            mistakes += [
+                f"[validate] suite {suite.name!r} asks about {each!r}, which the corpus has not"
+                for each in suite.workspaces
+                if sources and each not in sources
+            ]
+    if release and release.gate.suite not in {suite.name for suite in suites}:
+        mistakes.append(f"[release] the gate asks for suite {release.gate.suite!r}: not validated")
+    if release and release.name and (not NAME.fullmatch(release.name) or release.name == SHIPPED):
+        mistakes.append(f"[release] name {release.name!r}: letters, digits, . _ -")
+    if mistakes:
+        raise UsageError("\n  ".join([f"recipe {str(path)!r} cannot be used:", *mistakes]))
+    return Recipe(path, tables, options, tuple(suites), sources, training)
+
+
+def digest(*parts: Any) -> str:
+    """A hash of JSON values and of files (given as paths), in hex."""
+    hashed = hashlib.sha256()
+    for part in parts:
+        data = part.read_bytes() if isinstance(part, Path) else json.dumps(part).encode()
+        hashed.update(hashlib.sha256(data).digest())
+    return hashed.hexdigest()

@@ -1,0 +1,103 @@
+"""Intents files: what is there can be used, and what cannot is refused with all its mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from punie.errors import UsageError
+from punie.factory.intents import Direct, Intent, load, load_asides, load_followups
+from punie.factory.intents.wordings import collisions, glued, wording
+
+
+def intent(name: str, program: str, phrasing: str, **slots: str) -> Intent:
+    return Intent(name, "", program, "group", slots, phrasings=(phrasing,))
+
+
+def test_all_intents_and_what_goes_with_them_can_be_used() -> None:
+    intents, direct = load()
+    assert intents
+    assert direct
+    assert load_followups(intents)
+    assert load_asides().before
+
+
+def test_a_wording_is_the_same_whatever_its_slots_are_called() -> None:
+    assert wording("Who calls {symbol}?") == wording("who calls {function}")
+    assert wording("{file}:{line}, types") != wording("{file} types")
+
+
+def test_one_wording_of_two_programs_is_found() -> None:
+    """61 examples asked who calls a symbol: with the imports, and without them."""
+    uses = intent("uses", "find_references(symbol={symbol})", "who calls {symbol}", symbol="symbol")
+    calls = intent("calls", "only_calls({f})", "Who calls {f}?", f="function")
+    assert collisions([uses, calls], [])
+    same = intent("same", "find_references(symbol={f})", "Who calls {f}?", f="function")
+    assert collisions([uses, same], []) == []
+    of_file = intent("of_file", "other({file})", "who calls {file}", file="python_file")
+    assert collisions([uses, of_file], []) == []
+    folder = intent("folder", "another({path})", "Who calls {path}", path="folder")
+    either = intent("either", "one({path})", "Who calls {path}", path="python_path")
+    assert collisions([of_file, folder], []) == []
+    assert len(collisions([of_file, folder, either], [])) == 2
+
+
+def test_slots_in_another_order_are_another_program() -> None:
+    kinds = {"a": "symbol", "b": "symbol"}
+    ahead = intent("ahead", "print({a}, {b})", "{a} and {b}", **kinds)
+    behind = intent("behind", "print({a}, {b})", "{b} and {a}", **kinds)
+    assert collisions([ahead, behind], [])
+
+
+def test_a_question_with_a_program_and_an_answer_is_found() -> None:
+    tests = intent("tests", "print(pytest_run())", "pytest")
+    assert collisions([tests], [Direct("testing", ("Pytest?",), "A test framework.")])
+    assert not collisions([tests], [Direct("testing", ("what is pytest?",), "A framework.")])
+
+
+def test_a_letter_at_a_name_is_found_and_one_at_a_number_is_not() -> None:
+    assert glued(intent("default", "", "{symbol}s default", symbol="function"))
+    assert glued(intent("default", "", "my{symbol} default", symbol="function"))
+    assert not glued(intent("default", "", "{symbol}'s default", symbol="function"))
+    assert not glued(intent("line", "", "what is at L{line}", line="start_line"))
+
+
+def test_a_broken_file_is_refused_with_all_its_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "phrasings").mkdir()
+    (tmp_path / "phrasings" / "hand.toml").write_text('[nobody]\nphrasings = ["x"]\n[b]\nc = 1\n')
+    (tmp_path / "cut.toml").write_text('[[intent]]\nname = "cut')
+    (tmp_path / "odd.toml").write_text(
+        '[[intent]]\nname = "a"\nabout = "x"\nprogram = "p"\nslot = 1\nphrasings = ["{what}?"]\n'
+        '[[intent]]\nname = "empty"\nabout = "x"\n'
+        '[[direct]]\ntopic = "git"\nquestions = ["?"]\n'
+    )
+    with pytest.raises(UsageError) as found:
+        load(tmp_path)
+    for part in (
+        "cut.toml: ",
+        "odd.toml: a: unknown key 'slot'",
+        "odd.toml: a: phrasings name an unknown slot 'what'",
+        "odd.toml: empty: no program",
+        "odd.toml: a direct entry needs topic, questions, answer only",
+        "hand.toml: b has no list of phrasings",
+        "phrasings for an unknown intent 'nobody'",
+    ):
+        assert part in str(found.value)
+
+
+def test_an_intent_may_hold_its_phrasings_itself(tmp_path: Path) -> None:
+    text = '[[intent]]\nname = "a"\nabout = "x"\nprogram = "p()"\nphrasings = ["how many?"]\n'
+    (tmp_path / "own.toml").write_text(text)
+    intents, _ = load(tmp_path)
+    assert intents["a"].phrasings == ("how many?",)
+    assert intents["a"].group == "own"
+
+
+def test_followups_and_asides_that_lack_something_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "followups.toml").write_text('[[followup]]\nto = "a"\n')
+    (tmp_path / "asides.toml").write_text("before = []\n")
+    with pytest.raises(UsageError, match=r"to 'a' lacks \['after', 'phrasings'\]"):
+        load_followups({}, tmp_path)
+    with pytest.raises(UsageError, match="lacks 'after'"):
+        load_asides(tmp_path)
