@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from punie import demo
 from punie.engine.folder import FolderTokenizer, read_card
 from punie.errors import ContextError, EngineError, ModelUnavailable, UsageError
 from punie.models import sha256_of
+from punie.models.spec import open_model
 from punie.prompt import QWEN3_CODER, Message, Piece, render
+from punie.settings import Settings
+from punie.terminal import Progress
 from tiny_llama import write_rows
 from tiny_moe import SHAPE, write_moe, write_tokenizer
 
@@ -336,14 +343,27 @@ def test_cancelling_ends_the_work_and_a_closed_engine_says_so(chain: Path) -> No
     asyncio.run(cancelled())
 
 
-def test_literals_of_a_program_are_words_of_the_conversation(chain: Path) -> None:
-    held = MlxEngine(chain / "model", QWEN3_CODER, literals=("modified",), context=600)
-    free = MlxEngine(chain / "model", QWEN3_CODER, context=600)
-    given: dict[str, Any] = {"max_tokens": 60, "temperature": 1.0}
-    opened: list[Message] = [{"role": "user", "content": "print item_1 and item_2"}]
-    told = [ask(held, opened, seed=seed, **given).text for seed in range(3)]
-    assert told
-    assert ask(free, opened, seed=0, **given).text
+def test_the_folder_is_a_model_that_ask_takes(chain: Path, base: Path, tmp_path: Path) -> None:
+    demo.create(tmp_path / "shop")
+    command = [sys.executable, "-m", "punie", "ask", "which files?", "--json", "--read-only"]
+    done = subprocess.run(
+        [*command, "--model", str(chain / "model"), "--workspace", str(tmp_path / "shop")],
+        capture_output=True,
+        env=os.environ | {"PUNIE_TRACES": "false"},
+    )
+    answer = json.loads(done.stdout)  # of a random model: what it says is nothing
+    assert answer["model"]["engine"] == "mlx"
+    assert answer["model"]["sha256"] == read_card(chain / "model").sha256
+    assert answer["steps"][0]["completion_tokens"] > 0
+
+    async def opened(folder: Path) -> tuple[str, str, str]:
+        with Progress() as progress:
+            found = await open_model(Settings(model=str(folder)), progress)
+        await found.engine.close()
+        return found.dialect.name, found.profile, found.tools
+
+    assert asyncio.run(opened(chain / "model")) == ("qwen3_coder", "tuned", "abc")
+    assert asyncio.run(opened(base)) == ("qwen3_coder", "general", "")
 
 
 def test_a_folder_without_weights_or_with_broken_ones_is_told(chain: Path, tmp_path: Path) -> None:
@@ -411,9 +431,6 @@ def _recipe(path: Path, options: MlxTrainOptions) -> Path:
 
 def _launch(processes: int, recipe: Path, data: Path, out: Path) -> None:
     """`punie train` in several processes, as mlx.launch starts them."""
-    import subprocess
-    import sys
-
     launcher = Path(sys.executable).parent / "mlx.launch"
     command = [sys.executable, str(launcher), "-n", str(processes), "--"]
     command += [sys.executable, "-m", "punie", "train", str(recipe)]

@@ -26,7 +26,7 @@ from punie.errors import ModelUnavailable
 from punie.factory.mlx import model as models
 from punie.factory.mlx.card import write_card
 from punie.factory.mlx.options import MlxFuseOptions
-from punie.factory.mlx.probes import Probe, divergence, greedy, logits_of, probes
+from punie.factory.mlx.probes import answer, divergence, probes
 from punie.factory.training.records import write_json
 from punie.models import sha256_of
 
@@ -53,7 +53,7 @@ def run(options: MlxFuseOptions) -> Path:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     model, config = _adapted(base, options.adapter)
     asked = probes(FolderTokenizer(base), card["dialect"])
-    wanted, written = _answers(model, asked)
+    wanted = [answer(model, probe) for probe in asked]
     pairs = [name for name, module in model.named_modules() if hasattr(module, "fuse")]
     _fuse(model)
     grid = config.pop("quantization", None)
@@ -61,7 +61,9 @@ def run(options: MlxFuseOptions) -> Path:
     _save(model, config, base, options)
     del model
     again, _ = load(options.out)
-    found, says = _answers(again, asked)
+    found = [answer(again, probe) for probe in asked]
+    apart = [divergence(ours, theirs) for (ours, _), (theirs, _) in zip(wanted, found, strict=True)]
+    alike = sum(ours == theirs for (_, ours), (_, theirs) in zip(wanted, found, strict=True))
     content = {
         "stage": "fuse",
         "options": given,
@@ -69,8 +71,8 @@ def run(options: MlxFuseOptions) -> Path:
         "card": {key: card[key] for key in ("name", "dialect", "tools_hash")},
         "base": {"folder": str(base), "quantization": grid},
         "fused_modules": len(pairs),
-        "divergence": round(float(np.mean(list(map(divergence, wanted, found)))), 6),
-        "greedy_tokens_equal": [written == says, sum(map(len, says))],
+        "divergence": round(float(np.mean(apart)), 6),
+        "probes_written_alike": [alike, len(asked)],
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in ("mlx", "mlx-lm")},
         "seconds": round(time.monotonic() - began, 1),
@@ -115,10 +117,6 @@ def _adapted(base: Path, adapter: Path) -> tuple[Any, dict[str, Any]]:
     model.load_weights(list(arrays.items()), strict=False)
     model.eval()
     return model, config
-
-
-def _answers(model: Any, asked: list[Probe]) -> tuple[list[Any], list[list[int]]]:
-    return [logits_of(model, probe) for probe in asked], [greedy(model, p) for p in asked]
 
 
 def _fuse(model: Any) -> None:

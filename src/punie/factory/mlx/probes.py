@@ -7,6 +7,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
+from mlx_lm.models.cache import make_prompt_cache
 
 from punie.engine.folder import FolderTokenizer
 from punie.prompt import DIALECTS, SYSTEM_TUNED, Message, render
@@ -39,18 +40,16 @@ def probes(tokenizer: FolderTokenizer, dialect: str) -> list[Probe]:
     return found
 
 
-def logits_of(model: Any, probe: Probe) -> npt.NDArray[np.float32]:
-    """Logits (length, vocab) at every place of a probe."""
-    found: npt.NDArray[np.float32] = np.array(model(mx.array([probe]))[0].astype(mx.float32))
-    return found
-
-
-def greedy(model: Any, probe: Probe) -> list[int]:
-    """The likeliest tokens after a probe."""
-    ids = list(probe)
-    for _ in range(WRITTEN):
-        ids.append(int(mx.argmax(model(mx.array([ids]))[0, -1]).item()))
-    return ids[len(probe) :]
+def answer(model: Any, probe: Probe) -> tuple[npt.NDArray[np.float32], list[int]]:
+    """Logits (length, vocab) at every place of a probe, and the likeliest tokens after it."""
+    cache = make_prompt_cache(model)
+    logits = model(mx.array([probe]), cache=cache)[0]
+    found: npt.NDArray[np.float32] = np.array(logits.astype(mx.float32))
+    written = [int(found[-1].argmax())]
+    while len(written) < WRITTEN:
+        following = model(mx.array([written[-1:]]), cache=cache)[0, -1]
+        written.append(int(mx.argmax(following).item()))
+    return found, written
 
 
 def divergence(wanted: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> float:

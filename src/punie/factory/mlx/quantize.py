@@ -27,7 +27,7 @@ from punie.errors import ModelUnavailable, UsageError
 from punie.factory.mlx import model as models
 from punie.factory.mlx.card import weights_hash, write_card
 from punie.factory.mlx.options import MlxQuantizeOptions
-from punie.factory.mlx.probes import divergence, greedy, logits_of, probes
+from punie.factory.mlx.probes import answer, divergence, probes
 from punie.factory.training.records import write_json
 
 
@@ -67,13 +67,14 @@ def run(options: MlxQuantizeOptions) -> Path:
     before, _ = load(options.fused, lazy=True)
     after, config = load(options.out, lazy=True)
     asked = probes(FolderTokenizer(options.out), read_card(options.fused).dialect)
-    moved = [divergence(logits_of(before, p), logits_of(after, p)) for p in asked]
+    pairs = [(answer(before, probe), answer(after, probe)) for probe in asked]
+    moved = [divergence(ours, theirs) for (ours, _), (theirs, _) in pairs]
     if not np.isfinite(moved).all():
         raise ModelUnavailable(
             f"the quantized model gives no numbers: {moved}; it is left in {str(options.out)!r}"
             " without meta.json"
         )
-    equal = sum(greedy(before, p) == greedy(after, p) for p in asked)
+    equal = sum(ours == theirs for (_, ours), (_, theirs) in pairs)
     kept = retention(Path(fused["base"]["folder"]), before, after)
     content = {
         "stage": "quantize",
