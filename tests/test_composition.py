@@ -144,7 +144,7 @@ def test_phase27_is_the_reference_composition() -> None:
         multi[part.source] += part.multi
     assert multi == {"core": 324, "lsp": 24, "git": 24, "rebalance": 36, "direct": 0}
     for tool in ("ruff_check", "pytest_run"):
-        calling = [p for p in composition.parts if tool in p.tools]
+        calling = [p for p in composition.parts if tool in p.tools or "health" in p.intents]
         assert sum(p.single + p.multi for p in calling) == 88  # 8 % of 1,104
     assert of_recipe(RECIPE).multi_turn == pytest.approx((0.35, 0.39))
 
