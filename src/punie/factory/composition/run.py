@@ -48,16 +48,30 @@ def run(
                 break
             places = sorted(drafts)
             jobs = [pool.submit(of_workspace, corpus / name, drafts[name]) for name in places]
+            made: list[Row] = []
             for place, job in zip(places, jobs, strict=True):
                 rows, faults = job.result()
                 rejects.update(faults)
-                for row in rows:
-                    chosen.offer(row, rejects)
-                progress(f"round {number + 1}, {place}: {len(chosen.rows)} of {composition.size}")
+                made += rows
+                progress(f"round {number + 1}, {place}: {len(chosen.rows) + len(made)} examples")
+            for row in _alternating(made, random.Random(f"{seed}/{number}/order")):
+                chosen.offer(row, rejects)
     if lacking := chosen.missing():
         parts = [f"part {n + 1} ({composition.parts[n].source})" for n, _ in lacking]
         raise UsageError(f"too few examples for {', '.join(dict.fromkeys(parts))}: {dict(rejects)}")
     return _write(_finished(chosen.rows, composition, seed), composition, seed, rejects, out)
+
+
+def _alternating(rows: list[Row], rng: random.Random) -> list[Row]:
+    """The rows in a drawn order in which each intent of a part comes once before any comes twice:
+    what a part has too many of is left out evenly, whatever workspace it is of."""
+    rng.shuffle(rows)
+    seen: Counter[tuple[Any, str]] = Counter()
+    turns: list[tuple[int, Row]] = []
+    for row in rows:
+        seen[row["place"], row["intent"]] += 1
+        turns.append((seen[row["place"], row["intent"]], row))
+    return [row for _, row in sorted(turns, key=lambda turn: turn[0])]
 
 
 class Chosen:
