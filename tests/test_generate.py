@@ -15,7 +15,7 @@ from punie import demo
 from punie.engine.copying import literals
 from punie.errors import UsageError
 from punie.factory import generate
-from punie.factory.examples import wording
+from punie.factory.examples import selection, wording
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.slots import Slots
 from punie.factory.examples.workshop import Workshop
@@ -191,7 +191,7 @@ def test_a_question_of_a_suite_is_never_trained() -> None:
     graded = load_suite("everyday").cases[0].query
     asked = [graded.upper() + " ?!", "a question that no suite has"]
     offered = [{"messages": [{}, {"content": text}]} for text in asked]
-    assert generate.without_suites(offered, rejects) == offered[1:]
+    assert selection.without_suites(offered, rejects) == offered[1:]
     assert rejects == {"a question of a suite": 1}
 
 

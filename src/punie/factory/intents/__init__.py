@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from punie.errors import UsageError
 from punie.factory.intents.wordings import SLOT, collisions, glued
@@ -155,7 +155,7 @@ def _intent(
     return None if faults else Intent(group=file.stem, phrasings=texts, **entry)
 
 
-def _texts(value: object) -> bool:
+def _texts(value: object) -> TypeGuard[list[str]]:
     """Whether it is a list of texts."""
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
