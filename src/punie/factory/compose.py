@@ -214,7 +214,10 @@ def _workspace(
 
 
 def _case(values: dict[str, Any]) -> Case:
-    return Case(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    plain_values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }
+    return Case(**plain_values)
 
 
 async def _groups(root: Path, drafts: list[Draft]) -> tuple[list[list[Case]], Counter[str]]:
