@@ -191,7 +191,7 @@ def _tests(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
             capture_output=True,
             check=False,
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=600,
         )
         suite = ElementTree.parse(report).getroot()[0]
     counts = [int(suite.get(name, "0")) for name in ("failures", "errors", "skipped")]
