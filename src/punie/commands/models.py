@@ -30,8 +30,8 @@ def list_command(as_json: bool) -> None:
             found.append({key: each.facts.get(key) for key in _SHOWN} | {"name": each.name})
         else:
             click.echo(f"punie: {each}", err=True)
-    for each in found:
-        each["active"] = each["name"] == active
+    for one in found:
+        one["active"] = one["name"] == active
     if as_json:
         cli.print_json({"active": active, "releases": found})
         return

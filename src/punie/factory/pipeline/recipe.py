@@ -7,6 +7,7 @@ import json
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -163,7 +164,7 @@ def read(path: Path, known: Sequence[str]) -> Recipe:
     suites: list[Suite] = []
     for name in graded.suites if graded else ():
         where = str(path.parent / name) if name.endswith(".toml") else name
-        suite = attempt("validate", lambda where=where: load_suite(where))
+        suite = attempt("validate", partial(load_suite, where))
         if suite and suite.name in {each.name for each in suites}:
             mistakes.append(f"[validate] two suites are called {suite.name!r}")
         elif suite:
