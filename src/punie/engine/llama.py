@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ import numpy.typing as npt
 
 from punie.engine import Generation
 from punie.engine.copying import Copying
-from punie.engine.guide import Answers, Guide
+from punie.engine.guide import Bank, Guide
 from punie.errors import ContextError, EngineError, ModelUnavailable
 from punie.mentioned import Mentioned
 from punie.prompt import Dialect, Message, Piece, render
@@ -70,15 +71,16 @@ class LlamaEngine:
         context: int = 4096,
         threads: int = 0,
         literals: Iterable[str] | None = None,
-        answers: Iterable[str] | None = None,
+        answers: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Load the model (a few tenths of a second: the weights are mapped, not read). `context`
         is in tokens; `threads` 0 = by the cores; `literals` are the only strings that a program
         may hold beside words of the conversation (`Copying`), `answers` all that it may say in
-        words (`Guide`); None = any. Raises ModelUnavailable if it cannot be loaded."""
+        words, each with the questions that it answers (`Guide`); None = any. Raises
+        ModelUnavailable if it cannot be loaded."""
         self.name, self.sha256 = name or path.stem, sha256
         self._literals = None if literals is None else tuple(literals)
-        self._answers = None if answers is None else Answers(answers)
+        self._answers = None if answers is None else Bank(answers)
         self.dialect, self.context = dialect, context
         self._llama = library = _library()
         if not path.is_file():
@@ -191,7 +193,15 @@ class LlamaEngine:
         room = min(max_tokens, self.context - len(self._past))
         reply, count = bytearray(), 0
         while count < room and not cancelled.is_set():
-            token = self._choose(temperature, random, bytes(reply), count, guide)
+            logits = self.logits()
+            scores: npt.NDArray[np.floating[Any]] = logits
+            if temperature > 0:  # Gumbel's trick: the largest is a draw
+                scores = logits / temperature + random.gumbel(size=self._vocab_size)
+            if not count:
+                guide.begin(self._bytes_of(int(scores.argmax())))
+            if (whole := guide.whole(bytes(reply), count)) is not None:
+                return whole.decode(), count, "ended"
+            token = self._choose(logits, scores, bytes(reply), count, guide)
             if token is None:
                 return "", count, "unsure"
             if self._ends(token):
@@ -241,27 +251,23 @@ class LlamaEngine:
 
     def _guide(self, messages: Sequence[Message], mentioned: Mentioned | None) -> Guide:
         """What a reply to `messages` may be; words after a program's run are free."""
-        copying = answers = None
+        copying = answers = narrowed = None
         if self._literals is not None:
             copying = Copying(messages, self._literals, mentioned)
-        if messages[-1]["role"] == "user":
-            answers = self._answers
-        return Guide(self.dialect.code_open, copying, answers)
+        if (bank := self._answers) and messages[-1]["role"] == "user":
+            answers, narrowed = bank.all, partial(bank.to, messages[-1]["content"])
+        return Guide(self.dialect.code_open, copying, answers, narrowed)
 
     def _choose(
         self,
-        temperature: float,
-        random: np.random.Generator,
+        logits: npt.NDArray[np.float32],
+        scores: npt.NDArray[np.floating[Any]],
         reply: bytes,
         count: int,
         guide: Guide,
     ) -> int | None:
-        """The next token: the likeliest that the guide allows, or drawn at `temperature` (Gumbel's
-        trick). None when the model would rather say what it may not, or nothing may follow."""
-        logits = self.logits()
-        scores: npt.NDArray[np.floating[Any]] = logits
-        if temperature > 0:
-            scores = logits / temperature + random.gumbel(size=self._vocab_size)
+        """The next token: the one with the best of the `scores` that the guide allows. None when
+        the model would rather say what it may not, or nothing may follow."""
         first = int(scores.argmax())
         if self._may_follow(first, reply, guide):
             return first
