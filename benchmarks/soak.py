@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import shutil
 import sys
@@ -242,6 +243,7 @@ def main() -> int:
     parser.add_argument("--workspace", type=Path, help="a copy of it is worked on")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # clients that leave complain
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if given.workspace:
