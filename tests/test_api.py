@@ -22,7 +22,7 @@ from punie.wrap import Allow
 
 PAGE = (Path(__file__).parents[1] / "docs" / "api.md").read_text("utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
-FILES = re.findall(r"```python file=(\S+)\n(.*?)```", PAGE, re.DOTALL)
+FILES = re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", PAGE, re.DOTALL)
 COUNT = "<jupyter_code>print(git_status().file_count)"
 REPLIES = {
     "the last commit": ["<jupyter_code>print(git_log(count=1).commits[0].message)"],

@@ -191,3 +191,11 @@ def test_the_language_server_s_command_is_split_as_a_shell_would() -> None:
     here = Settings(**{"language_server": "my 'language server' --stdio"})  # type: ignore[arg-type]
     assert here.server_command == ["my", "language server", "--stdio"]
     assert Settings(**{}).server_command is None
+
+
+@pytest.mark.parametrize("name", ["punie.toml", "pyproject.toml"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "repo"
+    root.mkdir()
+    os.mkfifo(root / name)
+    assert load(tmp_path / "home", root)["output_kb"] == 64

@@ -90,16 +90,23 @@ def main(args: Sequence[str] | None = None) -> None:
         click.echo("interrupted", err=True)
         status = 130
     except PunieError as error:
-        click.echo(f"punie: {error}", err=True)
+        complain(error)
         status = error.exit_status
     except BrokenPipeError:
         # Whoever read our output has gone: end quietly, also at the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except OSError as error:  # a missing file, a full disk: what it is stands in the error
-        click.echo(f"punie: {error}", err=True)
+        complain(error)
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def complain(error: Exception) -> None:
+    """An error on standard error; its escapes are shown, not obeyed."""
+    from punie.terminal import visible
+
+    click.echo(f"punie: {visible(str(error))}", err=True)
 
 
 def print_json(value: Any) -> None:

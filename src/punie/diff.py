@@ -16,7 +16,7 @@ def unified_diff(shown: str, old: str | None, new: str) -> str:
     """The unified diff from one text of a file to another; `old` None = a new file."""
     before, after = _lines(old or ""), _lines(new)
     name = "/dev/null" if old is None else f"a/{shown}"
-    header = [f"--- {name}\n", f"+++ b/{shown}\n"]
+    header = [f"--- {_one_line(name)}\n", f"+++ {_one_line(f'b/{shown}')}\n"]
     body: list[str] = []
     for group in _Matcher(before, after).get_grouped_opcodes(CONTEXT):
         (_, start, _, first, _), (_, _, end, _, last) = group[0], group[-1]
@@ -62,6 +62,11 @@ def _range(start: int, end: int) -> str:
     length = end - start
     first = start + 1 if length else start
     return str(first) if length == 1 else f"{first},{length}"
+
+
+def _one_line(name: str) -> str:
+    """A name whose line ends cannot pass for lines of the diff."""
+    return name.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def _lines(text: str) -> list[str]:

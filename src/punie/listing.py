@@ -94,7 +94,8 @@ async def _listed_by_git(
     if not await is_whole(workspace, folder, seconds, command, done):
         raise ToolFailure("git ls-files was cut off: its output is not whole; ask again")
     if not done.stdout:
-        command = ["git", "check-ignore", "--quiet", "."]  # it knows no literal pathspecs
+        # Without `GIT`, since it knows no literal pathspecs.
+        command = ["git", "-c", "core.fsmonitor=false", "check-ignore", "--quiet", "."]
         ignored = await workspace.run(command, timeout=seconds, env=ENVIRONMENT, cwd=folder)
         if ignored.exit_code == 0:
             return None

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from punie.declaration import CLASS, FIELD, MODULE, Declaration, Spot
 from punie.pysource import Name, Source, source
-from punie.workspace import shared_path
+from punie.workspace import SKIPPED, shared_path
 from punie.wrap import Context
 
 _DEFINED = re.compile(
@@ -34,6 +34,7 @@ class Outline:
         self._files: dict[Path, bytes] | None = None
         self._declared: dict[Path, list[Declaration]] = {}
         self._held: dict[str, tuple[list[Path], list[Path]]] = {}
+        self._real: dict[Path, Path] = {}
 
     async def _ask(self, method: str, params: dict[str, Any]) -> Any:
         return await self._server.request(method, params, fresh=self._first())
@@ -85,9 +86,14 @@ class Outline:
         return line + 1, column + 1 - marked
 
     async def symbols(self, query: str) -> list[tuple[Path, dict[str, Any]]]:
-        """The workspace's symbols that the server finds for a query, with their files."""
-        found = await self._ask("workspace/symbol", {"query": query}) or []
-        return [(path_of(s["location"]["uri"]), s) for s in found]
+        """The workspace's symbols that the server finds for a query, with their files.
+
+        Not those of files outside to which links of the workspace lead.
+        """
+        answer = await self._ask("workspace/symbol", {"query": query}) or []
+        found = [(path_of(symbol["location"]["uri"]), symbol) for symbol in answer]
+        away = {path: self._leads_out(path) for path, _ in found}
+        return [each for each in found if not away[each[0]]]
 
     async def declared(self, parts: Sequence[str]) -> list[Declaration]:
         """The workspace's declarations that a dotted name may mean."""
@@ -250,14 +256,24 @@ class Outline:
         return [d for d in found if d.answers(parts)]
 
     def source(self, path: Path) -> Source:
-        """A file's text; read once. What is gone is empty."""
+        """A file's text; read once. What is gone, or behind a link out of here, is empty."""
         if path not in self._sources:
             data = (self._files or {}).get(path, b"")
-            if not data:
+            if not data and not self._leads_out(path):
                 with contextlib.suppress(OSError):
                     data = path.read_bytes()
             self._sources[path] = source(data)
         return self._sources[path]
+
+    def _leads_out(self, path: Path) -> bool:
+        """Whether a path of the workspace is, or goes through, a link to something outside."""
+        root, folder = self.workspace.root, path.parent
+        if not path.is_relative_to(root) or SKIPPED.intersection(path.relative_to(root).parts):
+            return False
+        if folder not in self._real:
+            self._real[folder] = folder.resolve()
+        real = path.resolve() if path.is_symlink() else self._real[folder]
+        return not real.is_relative_to(root)
 
     async def files_with(self, word: str, *, odd: bool = False) -> list[Path]:
         """The workspace's Python files that hold a word or a text that begins and ends so.

@@ -108,11 +108,15 @@ class Settings(BaseSettings):
         """Flags, environment, the workspace's files (without `OWNER_ONLY`), the user's file."""
         root, user = cls.files
         nothing = Path(os.devnull)
+
+        def of(name: str) -> Path:  # to read a pipe may never end
+            return root / name if root and (root / name).is_file() else nothing
+
         return (
             init_settings,
             env_settings,
-            _Repository(settings_cls, root / "punie.toml" if root else nothing),
-            _RepositoryProject(settings_cls, root / "pyproject.toml" if root else nothing),
+            _Repository(settings_cls, of("punie.toml")),
+            _RepositoryProject(settings_cls, of("pyproject.toml")),
             TomlConfigSettingsSource(settings_cls, user),
         )
 

@@ -47,7 +47,8 @@ class Look:
     young: frozenset[str] = frozenset()
     """The first of them."""
     linked: frozenset[str] = frozenset()
-    """Of the files those behind a linked folder, which are also there under another path."""
+    """Of the files those behind a linked folder, which are also there under another path, and
+    links to files outside, whose text is not the workspace's."""
     installed: frozenset[tuple[str, int]] = frozenset()
     """What tells one state of the workspace's `.venv` from another."""
 
@@ -141,7 +142,7 @@ class Sweep:
 def stamps(root: Path, linked: set[str] | None = None) -> dict[str, Stamp]:
     """Stamps of all files under `root` that an answer depends on, by absolute path.
 
-    Adds to `linked` the paths that are reached through a linked folder.
+    Adds to `linked` the paths that are reached through a linked folder, and links to files outside.
     """
     found: dict[str, Stamp] = {}
     folders = [(str(root), False)]
@@ -159,8 +160,9 @@ def stamps(root: Path, linked: set[str] | None = None) -> dict[str, Stamp]:
                         if at.st_mode & FORMAT != REGULAR:  # reading a pipe may never end
                             continue
                         path = entry.path
+                        outside = entry.is_symlink() and root not in Path(path).resolve().parents
                         found[path] = (at.st_mtime_ns, at.st_ctime_ns, at.st_size, at.st_ino)
-                        if by_link and linked is not None:
+                        if (by_link or outside) and linked is not None:
                             linked.add(path)
                     elif name not in SKIPPED:
                         if entry.is_dir(follow_symlinks=False):

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 DELAY = 1.0
 """Seconds that something may take before the terminal says what is going on."""
 
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that a terminal obeys rather than shows; tab and line feed are not among them."""
 
 
 def visible(text: str) -> str:
     """Text with its control and direction characters spelled out, so that none is obeyed."""
     text = text.replace("\r\n", "\n")
-    return _CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return CONTROLS.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 class TerminalApprover:

@@ -171,6 +171,8 @@ class Workspace:
         Raises `ToolFailure` for a folder, an unreadable file or one that is not UTF-8.
         """
         shown = self.relative(path)
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe may never end
+            raise ToolFailure(f"{shown!r} is no regular file")
         try:
             return path.read_bytes().decode("utf-8-sig")
         except IsADirectoryError:
@@ -375,16 +377,23 @@ QUIET = {
 def child_environment() -> dict[str, str]:
     """Environment of children: ours, made quiet, plain and without traces in the workspace.
 
-    Punie's own secrets are not in it, nor the mark of a run that punie itself is part of.
+    Punie's own secrets are not in it, nor the mark of a run that punie itself is part of, nor
+    relative parts of PATH.
     """
     ours = {name: value for name, value in os.environ.items() if name not in {*SECRETS, MARK}}
-    return ours | QUIET | {"PYTHONDONTWRITEBYTECODE": "1"}
+    return ours | QUIET | {"PYTHONDONTWRITEBYTECODE": "1", "PATH": search_path()}
+
+
+def search_path() -> str:
+    """The user's PATH without what is relative: in a workspace that is the workspace's own."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if Path(folder).is_absolute())
 
 
 def program(name: str) -> str:
     """Path of a program: beside our interpreter, else on PATH. `ToolFailure` when missing."""
     beside = Path(sys.executable).parent / name
-    found = str(beside) if os.access(beside, os.X_OK) else shutil.which(name)
+    found = str(beside) if os.access(beside, os.X_OK) else shutil.which(name, path=search_path())
     if found is None:
         raise ToolFailure(f"program {name!r} is not installed: run `pip install {name}`")
     return found

@@ -144,8 +144,6 @@ def _show(answer: Answer, as_json: bool, turn: int | None) -> None:
         code = next((s.code for s in reversed(answer.steps) if s.code), "")
         if code:
             click.secho(visible(code), dim=True)
-        click.echo(visible(answer.answer))
-    else:
-        click.echo(answer.answer)
+    click.echo(visible(answer.answer))
     if not answer.ok and answer.error and answer.error not in answer.answer:
         click.echo(f"punie: {visible(answer.error)}", err=True)

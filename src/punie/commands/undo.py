@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from punie import cli
+from punie.terminal import visible
 from punie.undo import undo
 
 
@@ -13,4 +14,4 @@ from punie.undo import undo
 def command(workspace: str | None) -> None:
     """Restore the last file that Punie wrote in the workspace."""
     root, _ = cli.settings_for(workspace)
-    click.echo(f"restored {undo(root)}")
+    click.echo(visible(f"restored {undo(root)}"))

@@ -1,4 +1,7 @@
-"""How a call looks in an editor: title, kind, places and content, all from its declaration."""
+"""How a call looks in an editor: title, kind, places and content, all from its declaration.
+
+Escapes are spelled out: some clients are terminals. Only a diff holds its texts as they are.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 from acp import schema
 
 from punie.errors import PunieError
+from punie.terminal import visible
 from punie.tool import Effect, Item, Result, Tool
 from punie.tools.files import Plan
 from punie.workspace import Workspace
@@ -35,7 +39,7 @@ def title(tool: Tool, arguments: dict[str, Any]) -> str:
     about = [str(arguments[name]) for name in TOLD_FIRST if arguments.get(name) is not None]
     lines = [str(arguments[n]) for n in ("line", "start_line", "end_line") if arguments.get(n)]
     text = " ".join([tool.name, *about, *(["lines " + "–".join(lines)] if lines else [])])
-    text = " ".join(text.split())
+    text = visible(" ".join(text.split()))
     return text if len(text) <= MOST_TITLE else text[: MOST_TITLE - 1] + "…"
 
 
@@ -47,13 +51,15 @@ def subject(tool: Tool, arguments: dict[str, Any]) -> str:
 
 
 def raw(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments as raw input, long texts cut."""
-    return {n: middle_cut(v, 2000) if isinstance(v, str) else v for n, v in arguments.items()}
+    """Arguments as raw input, long texts cut, escapes spelled out."""
+    return {
+        n: visible(middle_cut(v, 2000)) if isinstance(v, str) else v for n, v in arguments.items()
+    }
 
 
 def text(shown: str) -> schema.ContentToolCallContent:
     """Text as content of a call."""
-    block = schema.TextContentBlock(type="text", text=middle_cut(shown, MOST_TEXT))
+    block = schema.TextContentBlock(type="text", text=middle_cut(visible(shown), MOST_TEXT))
     return schema.ContentToolCallContent(type="content", content=block)
 
 

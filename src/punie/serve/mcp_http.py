@@ -31,8 +31,10 @@ TOKEN = "PUNIE_MCP_TOKEN"
 PATH = "/mcp"
 MOST_BODY = 4 * 2**20
 """Bytes of a request's body."""
-RATE, BURST = 50.0, 200.0
+RATE, BURST = 200.0, 200.0
 """Requests a second that one address may make for long, and at once."""
+PATIENCE = 1.0
+"""Seconds that a request over the rate waits for its turn at most; else it is refused."""
 MOST_ADDRESSES = 1000
 
 Scope = MutableMapping[str, Any]
@@ -93,18 +95,19 @@ class Guard:
         self._budget: dict[str, tuple[float, float]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with 401 or 429."""
-        if scope["type"] == "http" and (refusal := self._refusal(scope)) is not None:
+        """Pass a request on, in its turn, or answer it with 401 or 429."""
+        if scope["type"] == "http" and (refusal := await self._refusal(scope)) is not None:
             await refusal(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> Any:
-        address = (scope.get("client") or ("", 0))[0]
-        if not self._within_rate(address):
+    async def _refusal(self, scope: Scope) -> Any:
+        seconds = self._turn((scope.get("client") or ("", 0))[0])
+        if seconds > PATIENCE:
             return PlainTextResponse(
                 "Too many requests", status_code=429, headers={"Retry-After": "1"}
             )
+        await asyncio.sleep(seconds)
         given = dict(scope["headers"]).get(b"authorization", b"")
         scheme, _, token = given.partition(b" ")
         known = scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self.token)
@@ -114,15 +117,17 @@ class Guard:
             )
         return None
 
-    def _within_rate(self, address: str) -> bool:
-        """Take one from the address's budget, which fills again at `rate` a second."""
+    def _turn(self, address: str) -> float:
+        """Seconds until a request's turn. Takes one from the address's budget, which fills again at
+        `rate` a second, unless that would be longer than `PATIENCE`."""
         now = time.monotonic()
         if len(self._budget) > MOST_ADDRESSES:
             self._budget.clear()
         left, since = self._budget.get(address, (self.burst, now))
         left = min(self.burst, left + (now - since) * self.rate)
-        self._budget[address] = (max(left - 1, 0.0), now)
-        return left >= 1
+        seconds = max(0.0, 1 - left) / self.rate
+        self._budget[address] = (left - (seconds <= PATIENCE), now)
+        return seconds
 
 
 def application(tools: ToolServer, endpoint: Endpoint) -> Guard:

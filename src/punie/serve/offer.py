@@ -11,6 +11,7 @@ from mcp import types
 from pydantic import Field
 
 from punie.sandbox import Outcome
+from punie.terminal import CONTROLS
 from punie.tool import Effect, Item, Result, Tool, stubs
 
 EXECUTE = "execute_code"
@@ -116,6 +117,7 @@ def answer(result: Item, *, failed: bool) -> types.CallToolResult:
     """A result as structured content, and the same as JSON text."""
     content = result.model_dump(mode="json")
     text = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace").decode()
+    text = CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)  # for clients that print it
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=text)],
         structured_content=content,

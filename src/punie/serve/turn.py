@@ -15,6 +15,7 @@ from acp import interfaces, schema
 
 from punie.errors import ApprovalRefused
 from punie.serve import looks
+from punie.terminal import visible
 from punie.tool import Effect, Tool, load_tools
 from punie.wrap import (
     CallEnded,
@@ -69,7 +70,7 @@ class Turn:
 
     async def say(self, text: str) -> None:
         """A part of the answer."""
-        block = schema.TextContentBlock(type="text", text=text)
+        block = schema.TextContentBlock(type="text", text=visible(text))
         await self.show(
             schema.AgentMessageChunk(session_update="agent_message_chunk", content=block)
         )
@@ -210,7 +211,8 @@ class Turn:
 
 
 def _options(tool: Tool, subject: str) -> list[schema.PermissionOption]:
-    short = subject if len(subject) <= 60 else subject[:59] + "…"
+    short = visible(" ".join(subject.split()))
+    short = short if len(short) <= 60 else short[:59] + "…"
     return [
         schema.PermissionOption(option_id="allow_once", kind="allow_once", name="Allow once"),
         schema.PermissionOption(

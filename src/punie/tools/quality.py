@@ -6,6 +6,7 @@ import asyncio
 import glob
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field
 
 from punie.errors import ToolFailure
+from punie.repository import ENVIRONMENT, GIT
 from punie.testrun import interpreter
 from punie.tool import DEFAULT_LIMIT, Effect, Item, LimitArg, PathArg, Result, cap, tool
 from punie.workspace import Completed, Workspace, program
@@ -26,6 +28,8 @@ SUFFIXES = (".py", ".pyi", ".pyw", ".ipynb")
 PATIENCE = 0.5
 """Seconds after which it is worth a look whether ruff waits for a named pipe."""
 _MISSHAPEN = (LookupError, TypeError, AttributeError, RecursionError)
+_QUOTED = re.compile(r"\s*\d*\s*\|")
+"""A line that quotes a file, as ruff and ty set it off: `1 | text`."""
 MOST_REPORT = 256 * 2**20
 """Bytes of a report that are read."""
 
@@ -255,13 +259,21 @@ def _read(
     if done.cut:
         most = MOST_REPORT // 2**20
         raise ToolFailure(f"{name} found more than {most} MiB: give a smaller folder or a file")
-    words = middle_cut(done.err.strip() or done.out.strip(), 2000)
+    words = _inside(context.workspace, middle_cut(done.err.strip() or done.out.strip(), 2000))
     if done.exit_code in fine:
         try:
             return read(done.stdout, context.workspace)
         except ValueError as error:
             words = f"its report cannot be read ({middle_cut(str(error), 200)}); {words}"
     raise ToolFailure(f"{name} check failed (exit status {done.exit_code}): {words}")
+
+
+def _inside(workspace: Workspace, words: str) -> str:
+    """A program's words; lines of a file outside, to which a configuration leads, are left out."""
+    named = [Path(path) for path in re.findall(r"(?<![\w.])/[^\s`'\"()]+", words)]
+    if all(path.resolve().is_relative_to(workspace.root) for path in named if path.exists()):
+        return words
+    return "\n".join(line for line in words.splitlines() if not _QUOTED.match(line))
 
 
 def _ordered(
@@ -293,12 +305,12 @@ async def _python_path(context: Context, given: str) -> str:
 
 
 async def _committed(context: Context, given: str) -> bool:
-    try:
-        git = program("git")
-    except ToolFailure:
-        return False
     name = f"HEAD:./{context.workspace.relative(context.workspace.path(given))}"
-    done = await context.workspace.run([git, "cat-file", "-e", name], timeout=10)
+    command = [*GIT, "cat-file", "-e", name]
+    try:
+        done = await context.workspace.run(command, timeout=10, env=ENVIRONMENT)
+    except ToolFailure:  # no git
+        return False
     return done.exit_code == 0
 
 

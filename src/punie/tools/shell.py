@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 from punie.errors import ToolFailure
@@ -48,7 +49,8 @@ async def run_command(context: Context, command: CommandArg) -> CommandResult:
     _usable(command)
     seconds = context.settings.test_seconds
     shell = ["/bin/sh", "-c", command]
-    done = await context.workspace.run(shell, timeout=seconds, leash=True)
+    path = {"PATH": os.environ.get("PATH")}  # relative parts, too: it is the user's own command
+    done = await context.workspace.run(shell, timeout=seconds, env=path, leash=True)
     # Two long outputs share the room evenly; a short one leaves its rest to the other.
     most = int(context.settings.output_kb * 850)
     out = middle_cut(done.out, max(most - len(done.err.encode()), most // 2))
