@@ -2,10 +2,9 @@
 
 A program's literals are held by `Copying`. A reply in words must be one of the answers that the
 model was trained on, each of which people wrote and read: a small model that makes sentences of
-its own is fluent and often wrong. It decides
-between the answers to the known questions that are worded most like the one asked
-(`punie.engine.wordings`). Where none is plainly the same and it would rather say something else, it
-is not sure.
+its own is fluent and often wrong. It decides between the answers to the known questions that are
+worded most like the one asked (`punie.engine.wordings`). Where none is plainly the same and it
+would rather say something else, it is not sure.
 """
 
 from __future__ import annotations
@@ -23,8 +22,6 @@ TRIES = 60_000
 """Tokens that are refused in one reply before it is given up: some seconds of work."""
 FIRST = 8
 """Tokens after which a model that leaves no choice of answers may disagree with the wording."""
-
-
 CHOICE = 5
 """Answers between which the model decides, those of the questions most like the one asked."""
 CLOSE = 0.9

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 _WORD = re.compile(r"[\w+#*@<>=-]+")
 _COMMON = frozenset(
@@ -26,38 +29,50 @@ class Wordings:
     """Questions by what they stand for, ready to be compared with another question."""
 
     def __init__(self, questions: Mapping[str, Sequence[str]]) -> None:
-        """`questions` are the wordings of each key; takes half a second for 8,000."""
+        """`questions` are the wordings of each key."""
         self._keys = [key for key, wordings in questions.items() for _ in wordings]
-        bags = [_bag(wording) for wordings in questions.values() for wording in wordings]
-        holders: dict[str, set[str]] = defaultdict(set)
-        for key, bag in zip(self._keys, bags, strict=True):
-            for part in bag:
-                holders[part].add(key)
+        self._parts: dict[str, int] = {}
+        parts, places, counts, holders = array("i"), array("i"), array("d"), array("i")
+        for wordings in questions.values():
+            held: set[int] = set()
+            for wording in wordings:
+                bag = _bag(wording)
+                numbers = [self._parts.setdefault(part, len(self._parts)) for part in bag]
+                parts.extend(numbers)
+                counts.extend(bag.values())
+                places.append(len(numbers))
+                held.update(numbers)
+            holders.extend(held)
+        # An inverted index: the wordings that hold a part stand side by side.
+        of = np.array(parts, np.int32)
+        place = np.repeat(np.arange(len(places), dtype=np.int32), places)
+        held_by = np.bincount(np.array(holders, np.int32), minlength=len(self._parts))
         self._most = math.log(1 + len(questions))
-        self._rare = {p: math.log(1 + len(questions) / len(k)) for p, k in holders.items()}
-        self._places: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        for place, bag in enumerate(bags):
-            for part, value in self._weighed(bag).items():
-                self._places[part].append((place, value))
+        self._rare = np.log(1 + len(questions) / np.maximum(held_by, 1))
+        values = np.array(counts) * self._rare[of]
+        lengths = np.sqrt(np.bincount(place, values**2, len(places)))
+        values /= np.where(lengths, lengths, 1)[place]
+        order = np.argsort(of, kind="stable")
+        self._place, self._value = place[order], values[order].astype(np.float32)
+        self._start = np.searchsorted(of[order], np.arange(len(self._parts) + 1))
 
     def nearest(self, question: str, count: int) -> list[tuple[str, float]]:
         """The `count` keys with the likeliest wordings, best first, and how alike they are, 0 to
         1."""
-        sums: dict[int, float] = defaultdict(float)
-        for part, value in self._weighed(_bag(question)).items():
-            for place, theirs in self._places.get(part, ()):
-                sums[place] += value * theirs
+        sums, squares = np.zeros(len(self._keys)), 0.0
+        for part, number in _bag(question).items():
+            known = self._parts.get(part)
+            weight = number * (self._most if known is None else self._rare[known])
+            squares += weight**2
+            if known is not None:
+                there = slice(self._start[known], self._start[known + 1])
+                sums[self._place[there]] += self._value[there] * weight
+        sums /= math.sqrt(squares) or 1.0
         found: dict[str, list[float]] = defaultdict(list)
-        for place, likeness in sums.items():
-            found[self._keys[place]].append(likeness)
+        for place in np.nonzero(sums)[0]:
+            found[self._keys[place]].append(float(sums[place]))
         scores = {key: _score(each) for key, each in found.items()}
         return sorted(scores.items(), key=lambda one: (-one[1], one[0]))[:count]
-
-    def _weighed(self, bag: Mapping[str, float]) -> dict[str, float]:
-        """Rare parts count more; the length is 1."""
-        found = {part: count * self._rare.get(part, self._most) for part, count in bag.items()}
-        length = math.sqrt(sum(value * value for value in found.values())) or 1.0
-        return {part: value / length for part, value in found.items()}
 
 
 def _score(likenesses: list[float]) -> float:
