@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import shutil
 import sys
@@ -75,7 +76,9 @@ class Soak:
 
     def __init__(self, root: Path, folder: Path, minutes: float) -> None:
         self.root, self.folder = root, folder
-        self.until = time.monotonic() + minutes * 60
+        self.minutes = minutes
+        self.until = float("inf")
+        """When it is over; known from when all servers are there."""
         self.done: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.servers: list[Watched] = []
@@ -214,6 +217,8 @@ class Soak:
                 group.create_task(part())
             while not self.over:
                 await asyncio.sleep(1.0)
+                if len(self.servers) == len(parts):
+                    self.until = min(self.until, time.monotonic() + self.minutes * 60)
                 for server in self.servers:
                     tree = (server.pid, *descendants(server.pid))
                     children |= {pid: started(pid) for pid in tree}
@@ -238,6 +243,7 @@ def main() -> int:
     parser.add_argument("--workspace", type=Path, help="a copy of it is worked on")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # clients that leave complain
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if given.workspace:

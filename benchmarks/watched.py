@@ -77,6 +77,8 @@ class Watched:
 
     def row(self) -> str:
         """A line of the table that `heading` heads."""
+        if not self.seen:
+            return f"{self.name:<12} {0:>7}"
         first, last = self.thirds()
         most = max(use.all_mb for use in self.seen)
         return (

@@ -60,7 +60,7 @@ Open = Callable[..., Page]
 """`browser(file, width=1280, dark=False)` opens a file and returns the page."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must end with the tests that use it
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
     """Opens files in a new Chromium with a profile of its own."""
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra `dev`")

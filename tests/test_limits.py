@@ -69,7 +69,16 @@ def arguments(tool: Tool) -> dict[str, Any]:
     return tool.bind((), HANGS.get(tool.name, guessed))
 
 
-def left_behind(root: Path) -> list[str]:
+def left_behind(root: Path, seconds: float = 5.0) -> list[str]:
+    """Command lines of the processes that still work in a folder. What holds a leash ends a moment
+    after what it held: it has some seconds."""
+    deadline = time.monotonic() + seconds
+    while (found := working(root)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
+def working(root: Path) -> list[str]:
     """Command lines of the processes that work in a folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):

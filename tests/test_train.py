@@ -24,11 +24,17 @@ from tiny_llama import write_rows, write_tiny
 pytestmark = [pytest.mark.train]
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
+from punie.factory.intents import load  # noqa: E402
 from punie.factory.train import Trainer, run  # noqa: E402
 from punie.factory.training.base import TrainingTokenizer, weights  # noqa: E402
 from punie.factory.training.lora import LoraLlama, pack  # noqa: E402
 from punie.factory.training.options import TrainOptions  # noqa: E402
-from punie.factory.training.rows import balanced, read_rows, steps_of  # noqa: E402
+from punie.factory.training.rows import (  # noqa: E402
+    balanced,
+    fixed_answers,
+    read_rows,
+    steps_of,
+)
 
 
 def quiet(done: int, total: int, text: str) -> None:
@@ -239,6 +245,30 @@ def test_steps_that_the_leg_before_has_seen_come_last(
     whole, rest = Trainer(make(trained)).steps, Trainer(make(trained, seen_steps=3)).steps
     assert len(whole) > 3
     assert rest == [*whole[3:], *whole[:3]]
+
+
+def test_answers_in_words_are_kept_with_all_questions_that_are_known_for_them(
+    tmp_path: Path,
+) -> None:
+    entry = load()[1][0]
+    said = [
+        (entry.questions[0], entry.answer),
+        ("what is up?", "The sky."),
+        ("and above?", "The sky."),
+    ]
+    rows = [
+        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]}
+        for q, a in said
+    ]
+    rows.append(
+        {"messages": [rows[0]["messages"][0], {"role": "assistant", "content": "", "code": "x"}]}
+    )
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert fixed_answers(path) == {
+        entry.answer: list(entry.questions),
+        "The sky.": ["what is up?", "and above?"],
+    }
 
 
 def test_rows_that_cannot_be_used_are_counted_or_named(base: Path, tmp_path: Path) -> None:

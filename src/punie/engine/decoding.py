@@ -65,13 +65,17 @@ class Chooser:
         self._guide, self._ends, self._bytes_of = guide, ends, bytes_of
         self._temperature, self._random = temperature, np.random.default_rng(seed)
 
-    def next(self, logits: npt.NDArray[np.float32], reply: bytes, count: int) -> int | None:
-        """The token after `reply`, which has `count` tokens. None when the model would rather say
-        what it may not, or nothing may follow."""
+    def next(self, logits: npt.NDArray[np.float32], reply: bytes, count: int) -> int | bytes | None:
+        """The token after `reply`, which has `count` tokens; the whole reply where nothing is left
+        to choose. None when the model would rather say what it may not, or nothing may follow."""
         scores: npt.NDArray[np.floating[Any]] = logits
         if self._temperature > 0:
             scores = logits / self._temperature + self._random.gumbel(size=len(logits))
         first = int(scores.argmax())
+        if not count:
+            self._guide.begin(self._bytes_of(first))
+        if (whole := self._guide.whole(reply, count)) is not None:
+            return whole
         if self._may_follow(first, reply):
             return first
         for token in np.argsort(-scores):  # up to a second: rare with a tuned model

@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ import numpy.typing as npt
 from punie.engine import Generation
 from punie.engine.copying import Copying
 from punie.engine.decoding import Chooser, End, reused, turns_of
-from punie.engine.guide import Answers, Guide
+from punie.engine.guide import Bank, Guide
 from punie.errors import EngineError, ModelUnavailable
 from punie.mentioned import Mentioned
 from punie.prompt import Dialect, Message, Piece
@@ -76,15 +77,16 @@ class LlamaEngine:
         context: int = 4096,
         threads: int = 0,
         literals: Iterable[str] | None = None,
-        answers: Iterable[str] | None = None,
+        answers: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Load the model (a few tenths of a second: the weights are mapped, not read). `context`
         is in tokens; `threads` 0 = by the cores; `literals` are the only strings that a program
         may hold beside words of the conversation (`Copying`), `answers` all that it may say in
-        words (`Guide`); None = any. Raises ModelUnavailable if it cannot be loaded."""
+        words, each with the questions that it answers (`Guide`); None = any. Raises
+        ModelUnavailable if it cannot be loaded."""
         self.name, self.sha256 = name or path.stem, sha256
         self._literals = None if literals is None else tuple(literals)
-        self._answers = None if answers is None else Answers(answers)
+        self._answers = None if answers is None else Bank(answers)
         self.dialect, self.context = dialect, context
         self._llama = llama = library()
         if not path.is_file():
@@ -179,6 +181,8 @@ class LlamaEngine:
         reply, count = bytearray(), 0
         while count < room and not cancelled.is_set():
             token = chooser.next(self.logits(), bytes(reply), count)
+            if isinstance(token, bytes):
+                return token.decode(), count, "ended"
             if token is None:
                 return "", count, "unsure"
             if self._ends(token):
@@ -230,12 +234,12 @@ class LlamaEngine:
 
     def _guide(self, messages: Sequence[Message], mentioned: Mentioned | None) -> Guide:
         """What a reply to `messages` may be; words after a program's run are free."""
-        copying = answers = None
+        copying = answers = narrowed = None
         if self._literals is not None:
             copying = Copying(messages, self._literals, mentioned)
-        if messages[-1]["role"] == "user":
-            answers = self._answers
-        return Guide(self.dialect.code_open, copying, answers)
+        if (bank := self._answers) and messages[-1]["role"] == "user":
+            answers, narrowed = bank.all, partial(bank.to, messages[-1]["content"])
+        return Guide(self.dialect.code_open, copying, answers, narrowed)
 
     def logits(self) -> npt.NDArray[np.float32]:
         """Logits (vocab,) after the last token fed; a view that the next token overwrites."""

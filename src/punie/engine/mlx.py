@@ -139,6 +139,8 @@ class MlxEngine:
         reply, count = bytearray(), 0
         while count < room and not cancelled.is_set():
             token = chooser.next(logits, bytes(reply), count)
+            if isinstance(token, bytes):
+                return token.decode(), count, "ended"
             if token is None:
                 return "", count, "unsure"
             if self._ends(token):

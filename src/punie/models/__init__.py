@@ -11,7 +11,7 @@ import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class ModelFiles:
     name: str
     literals: tuple[str, ...] | None = None
     """Strings that its programs may hold beside words of the conversation; None = any."""
-    answers: tuple[str, ...] | None = None
+    answers: Mapping[str, tuple[str, ...]] | None = None
     """All that it may answer in words; None = anything."""
 
 
@@ -115,7 +115,7 @@ def default_model(
                 " environment variable PUNIE_CACHE names another folder"
             ) from error
     dialect, tools = str(card.get("dialect", "")), str(card.get("tools_hash", ""))
-    literals, answers = (_listed(card.get(key)) for key in ("literals", "answers"))
+    literals, answers = _listed(card.get("literals")), _answers(card.get("answers"))
     return ModelFiles(path, dialect, sha256, tools, name, literals, answers)
 
 
@@ -155,7 +155,7 @@ def describe_gguf(path: Path, cache: Path | None = None) -> ModelFiles:
         tools_hash=facts.get("tools_hash", ""),
         name=facts.get("name") or path.stem,
         literals=_listed(json.loads(facts.get("literals", "null"))),
-        answers=_listed(json.loads(facts.get("answers", "null"))),
+        answers=_answers(json.loads(facts.get("answers", "null"))),
     )
 
 
@@ -167,6 +167,15 @@ def described(card: dict[str, Any]) -> dict[str, str]:
 
 def _listed(listed: list[str] | None) -> tuple[str, ...] | None:
     return None if listed is None else tuple(listed)
+
+
+def _answers(
+    found: list[str] | dict[str, list[str]] | None,
+) -> dict[str, tuple[str, ...]] | None:
+    """Answers with their questions; older cards list the answers alone."""
+    if found is None:
+        return None
+    return {text: tuple(found[text]) if isinstance(found, dict) else () for text in found}
 
 
 def _intact(path: Path) -> str | None:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from punie.engine.copying import Copying, literals
 from punie.errors import UsageError
+from punie.factory.intents import load
 from punie.prompt import Dialect, Message, Piece, render
 
 
@@ -89,16 +90,22 @@ def fixed_literals(path: Path) -> list[str]:
     return sorted(value.decode() for value in found)
 
 
-def fixed_answers(path: Path) -> list[str]:
+def fixed_answers(path: Path) -> dict[str, list[str]]:
     """The texts with which trained rows answer a question in words, sorted: all that the model
-    may answer so (`punie.engine.guide`)."""
-    found: set[str] = set()
+    may answer so (`punie.engine.guide`). Each with its questions, those of the rows and the other
+    wordings that there are of them."""
+    _, direct = load()
+    known = {entry.answer: entry.questions for entry in direct}
+    found: dict[str, dict[str, None]] = {}
     for line in path.read_text("utf-8").split("\n"):
         messages: list[Message] = json.loads(line)["messages"] if line.strip() else []
         for asked, reply in pairwise(messages):
             if asked["role"] == "user" and reply["role"] == "assistant" and "code" not in reply:
-                found.add(reply["content"])
-    return sorted(found)
+                text = reply["content"]
+                questions = found.setdefault(text, dict.fromkeys(known.get(text, ())))
+                if text not in known:
+                    questions[asked["content"]] = None
+    return {text: list(found[text]) for text in sorted(found)}
 
 
 def steps_of(lengths: Sequence[int], tokens: int, epochs: int, seed: int) -> list[list[int]]:
