@@ -25,7 +25,7 @@ LAYERS = (
     ("text", "diff", "strays", "redact", "answers"),
     ("lines",),
     ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "declaration"),
-    ("grep", "mentioned", "porcelain", "sweep", "gitconfig"),
+    ("grep", "mentioned", "porcelain", "sweep", "gitconfig", "database"),
     ("lsp", "wrap", "repository", "instrument", "engine"),
     ("addressing", "listing", "outline", "references", "overlooked"),
     ("reporter", "terminal", "testrun"),
