@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from punie.jsonrpc import Connection
 from punie.lsp import Server
 from punie.settings import Settings
 from punie.tool import Result, load_tools
@@ -16,6 +18,7 @@ from punie.workspace import Workspace
 from punie.wrap import call
 from repos import context, write
 
+TY = Path(sys.executable).with_name("ty")
 FILES: dict[str, str | bytes] = {
     "pkg/__init__.py": "from pkg.core import Base, helper as assist\n",
     "pkg/core.py": (
@@ -64,6 +67,22 @@ def run(root: Path, check: Callable[[Server], Awaitable[None]], **settings: Any)
 
     write(root, FILES)
     asyncio.run(main())
+
+
+@asynccontextmanager
+async def bare(root: Path, **offer: Any) -> AsyncIterator[tuple[Connection, Any]]:
+    """A server without our sweep, and its answer to `initialize` with this offer."""
+    connection = await Connection.start(
+        [str(TY), "server"], cwd=root, env=dict(os.environ), answer=lambda method, params: None
+    )
+    folder = {"uri": root.as_uri(), "name": root.name}
+    offer = {"processId": None, "workspaceFolders": [folder], "capabilities": {}} | offer
+    try:
+        answer = await connection.request("initialize", offer, timeout=20)
+        await connection.notify("initialized", {})
+        yield connection, answer
+    finally:
+        await connection.kill()
 
 
 def at(path: Path, line: int, column: int, **more: Any) -> dict[str, Any]:
@@ -119,3 +138,12 @@ class Session:
         assert not result.success
         assert result.parse_error
         return result.parse_error
+
+
+def session(root: Path, files: dict[str, str | bytes]) -> Iterator[Session]:
+    """A session over these files, which ends when the fixture that yields it does."""
+    write(root, files)
+    opened = Session(root)
+    with opened.runner:
+        yield opened
+        opened.runner.run(opened.server.close())

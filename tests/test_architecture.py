@@ -28,7 +28,7 @@ LAYERS = (
     ("text", "diff", "strays", "redact", "answers", "page"),
     ("lines",),
     ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "declaration"),
-    ("grep", "mentioned", "porcelain", "sweep", "gitconfig"),
+    ("grep", "mentioned", "porcelain", "sweep", "gitconfig", "database"),
     ("lsp", "wrap", "repository", "instrument", "engine"),
     ("addressing", "listing", "outline", "references", "overlooked"),
     ("reporter", "terminal", "testrun"),

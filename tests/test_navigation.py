@@ -4,330 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from punie.pysource import Source
 from repos import repository, write
-from servers import Session
-
-FILES: dict[str, str | bytes] = {
-    "shop/__init__.py": (
-        "from shop.models import User, find_user as lookup\n"
-        "from .models import LIMIT\n"
-        '__all__ = ["LIMIT", "User"]\n'
-    ),
-    "shop/models.py": '''"""What is sold to whom."""
-
-from __future__ import annotations
-
-import json
-from functools import cached_property
-from typing import overload
-
-LIMIT: int = 10
-first, second = 1, 2
-
-
-class Record:
-    """A row with snake_case *names*."""
-
-    table: str = ""
-
-    def save(self, force: bool = False) -> bool:
-        """Save it.
-
-        Args:
-            force: even if a_b is unchanged.
-        """
-        return force
-
-    @property
-    def size(self) -> int:
-        """Size in bytes."""
-        return self._size
-
-    @size.setter
-    def size(self, value: int) -> None:
-        self._size = value
-
-
-class User(Record):
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._size = 0
-
-    def save(self, force: bool = True) -> bool:
-        return super().save(force)
-
-    @cached_property
-    def card(self) -> str:
-        return json.dumps(self.name)
-
-
-class Order(Record):
-    pass
-
-
-@overload
-def parse(text: str) -> str: ...
-@overload
-def parse(text: bytes) -> bytes: ...
-def parse(text):
-    """Read a text."""
-    return text
-
-
-if LIMIT > 5:
-    def choose() -> int:
-        return 1
-else:
-    def choose() -> int:
-        return 2
-
-
-def find_user(name: str) -> User:
-    """Find a user by name."""
-    return User(name)
-
-
-def unused() -> None:
-    def inner() -> None: ...
-''',
-    "shop/views.py": """import shop.models as models
-from shop import User, lookup
-from shop.models import Order, Record, find_user, parse, choose
-
-
-def show(record: Record, count: int) -> str:
-    record.save()
-    record.size = 3
-    note: "User" = User("ann")
-    note.save()
-    getattr(record, "unused")
-    return parse("x") * count + note.card + note.name
-
-
-def total(count: int, order: Order) -> int:
-    order.save()
-    s = "😀漢字"; user = find_user(s)
-    return models.LIMIT + user.size + choose() + count
-
-
-def other(name: str) -> str:
-\treturn lookup(name).name
-
-
-HANDLERS = {"shop.models.unused": "calls find_user later"}
-""",
-    "shop/alike.py": "def parse(text: str) -> int:\n    return len(text)\n",
-    "shop/stubbed.py": 'def stub(x):\n    """Documented."""\n    return x\n',
-    "shop/stubbed.pyi": "def stub(x: int) -> int: ...\n",
-    "odd name/ünï.py": "def straße() -> int:\n    return 1\n\nstraße()\n",
-    "crlf.py": b"import shop\r\n\r\ndef windows():\r\n    return 1\r\n\r\nwindows()\r\n",
-    "bom.py": b"\xef\xbb\xbfdef marked():\n    return marked()\n",
-    "broken.py": "def whole():\n    return 1\n\nwhole()\n\ndef half(:\n",
-    "latin.py": b"# \xe9\ndef accent():\n    return 1\n",
-    "notes.txt": "find_user",
-}
+from servers import Session, session
+from shop_package import FILES, line_of, place, places
 
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    root = tmp_path_factory.mktemp("shop")
-    write(root, FILES)
-    session = Session(root)
-    with session.runner:
-        yield session
-        session.runner.run(session.server.close())
-
-
-def line_of(file: str, text: str) -> int:
-    content = FILES[file]
-    assert isinstance(content, str)
-    return next(i for i, line in enumerate(content.split("\n"), 1) if text in line)
-
-
-def places(result: Any) -> list[str]:
-    assert result.success, result.parse_error
-    items = result.references if hasattr(result, "references") else result.locations
-    return [f"{i.file}:{i.line}:{i.column}" for i in items]
-
-
-def place(file: str, text: str, name: str) -> str:
-    line = line_of(file, text)
-    content = FILES[file]
-    assert isinstance(content, str)
-    return f"{file}:{line}:{content.split(chr(10))[line - 1].index(name) + 1}"
-
-
-# --- addresses
-
-
-def test_every_sufficient_part_of_an_address_finds_the_same(ask: Session) -> None:
-    line = line_of("shop/models.py", "def find_user")
-    addresses: list[dict[str, Any]] = [
-        {"symbol": "find_user"},
-        {"symbol": "models.find_user"},
-        {"symbol": "shop.models.find_user"},
-        {"symbol": "shop.find_user"},
-        {"symbol": "shop/models.py::find_user"},
-        {"symbol": "`find_user()`"},
-        {"symbol": "function find_user"},
-        {"symbol": "def `find_user`"},
-        {"symbol": "find_user", "file_path": "shop/models.py"},
-        {"symbol": "find_user", "file_path": "shop/views.py"},
-        {"symbol": "find_user", "file_path": "shop/models.py", "line": line},
-        {"file_path": "shop/models.py", "line": line},
-        {"file_path": "shop/models.py", "line": line, "column": 5},
-        {"file_path": "shop/models.py", "line": line, "column": 14},
-        {"file_path": "shop/models.py", "line": line, "column": 7, "symbol": "find_user"},
-        {"file_path": "shop/views.py", "line": 17, "symbol": "find_user"},
-        {"symbol": "lookup"},
-    ]
-    found = {tuple(places(ask("goto_definition", **a))) for a in addresses}
-    assert found == {(place("shop/models.py", "def find_user", "find_user"),)}
-    uses = {tuple(places(ask("find_references", **a))) for a in addresses}
-    assert len(uses) == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        ({}, "address is incomplete"),
-        ({"line": 3}, "address is incomplete"),
-        ({"symbol": "User", "line": 3}, "address is incomplete"),
-        ({"file_path": "shop/models.py"}, "address is incomplete"),
-        ({"file_path": "shop/models.py", "column": 3, "symbol": "User"}, "address is incomplete"),
-        ({"symbol": ""}, "no Python name"),
-        ({"symbol": "find user"}, "no Python name"),
-        ({"symbol": "find_usr"}, "no symbol 'find_usr' in the workspace; did you mean find_user"),
-        ({"symbol": "Find_User"}, "did you mean find_user?"),
-        ({"symbol": "User.sav"}, r"User (shop/models.py:36) has no 'sav'; it has save"),
-        ({"symbol": "text"}, "'text' is only a local name, as at shop/alike.py:"),
-        ({"symbol": "Usr.save"}, "no symbol 'Usr.save'"),
-        ({"symbol": "User", "file_path": "shop/alike.py"}, "it is declared at User (shop/models"),
-        ({"symbol": "prse", "file_path": "shop/alike.py"}, "did you mean parse?"),
-        ({"symbol": "x", "file_path": "shop/model.py"}, "did you mean 'shop/models.py'"),
-        ({"symbol": "x", "file_path": "shop"}, "is a folder"),
-        ({"symbol": "x", "file_path": "notes.txt"}, "no Python file"),
-        ({"symbol": "x", "file_path": "../x.py"}, "outside the workspace"),
-        ({"symbol": "accent", "file_path": "latin.py"}, "not UTF-8"),
-        ({"file_path": "shop/alike.py", "line": 3}, "its lines are 1 to 2"),
-        ({"file_path": "shop/alike.py", "line": 0}, "its lines are 1 to 2"),
-        ({"file_path": "shop/alike.py", "line": 1, "column": 99}, "its columns are 1 to 28"),
-        ({"file_path": "shop/alike.py", "line": 1, "column": 0}, "its columns are 1 to 28"),
-        ({"file_path": "shop/alike.py", "line": 1, "column": 2}, "parse (column 5), text (column"),
-        (
-            {"file_path": "shop/alike.py", "line": 2},
-            "len (column 12), text (column 16); give symbol",
-        ),
-        ({"file_path": "shop/alike.py", "line": 2, "symbol": "parse"}, "it stands on line 1"),
-        (
-            {"file_path": "shop/alike.py", "line": 2, "column": 12, "symbol": "text"},
-            "is 'len', not 'text'",
-        ),
-        ({"file_path": "shop/models.py", "line": 2}, "shop/models.py:2 holds no name"),
-    ],
-)
-def test_an_address_that_cannot_be_used_says_what_is_there(
-    ask: Session, arguments: dict[str, Any], reason: str
-) -> None:
-    for tool in ("hover", "goto_definition", "find_references"):
-        assert reason in ask.fails(tool, **arguments)
-
-
-def test_an_ambiguous_name_lists_its_declarations_and_how_to_ask(ask: Session) -> None:
-    reason = ask.fails("find_references", symbol="parse")
-    line = line_of("shop/models.py", "def parse(text: str)")
-    assert "ambiguous, it is declared 2 times" in reason
-    assert f"parse (shop/alike.py:1), parse (shop/models.py:{line})" in reason
-    assert "file_path='shop/alike.py'" in reason
-    reason = ask.fails("hover", symbol="save")
-    assert "Record.save (" in reason
-    assert "User.save (" in reason
-    assert "symbol='Record.save'" in reason
-    assert "ambiguous" in ask.fails("hover", symbol="save", file_path="shop/models.py")
-
-
-def test_a_name_inside_a_function_is_not_meant_by_others(ask: Session) -> None:
-    """flask: `Flask` is a class and, in a test, a class inside a function."""
-    inner = "def check():\n    class Clerk: ...\n    return Clerk()\n"
-    write(ask.root, {"clerk.py": "class Clerk: ...\n", "test_clerk.py": inner})
-    assert places(ask("goto_definition", symbol="Clerk")) == ["clerk.py:1:7"]
-    note = ask("find_references", symbol="Clerk").note
-    assert "also declared inside functions: check.Clerk (test_clerk.py:2)" in note
-    assert places(ask("goto_definition", symbol="check.Clerk")) == ["test_clerk.py:2:11"]
-    (ask.root / "clerk.py").unlink()
-    (ask.root / "test_clerk.py").unlink()
-
-
-def test_the_way_that_an_ambiguous_name_suggests_is_not_ambiguous(ask: Session) -> None:
-    write(ask.root, {"a/till.py": "def till(): ...\n", "b/till.py": "def till(): ...\n"})
-    reason = ask.fails("hover", symbol="till")
-    assert "till (a/till.py:1), till (b/till.py:1)" in reason
-    assert "give for example file_path='a/till.py'" in reason
-    assert places(ask("goto_definition", symbol="till", file_path="a/till.py")) == ["a/till.py:1:5"]
-    (ask.root / "a/till.py").unlink()
-    (ask.root / "b/till.py").unlink()
-
-
-def test_a_method_is_named_by_its_class(ask: Session) -> None:
-    found = places(ask("goto_definition", symbol="User.save"))
-    assert found == [place("shop/models.py", "def save(self, force: bool = True)", "save")]
-    found = places(ask("goto_definition", symbol="User.save", file_path="shop/views.py"))
-    assert found == [place("shop/models.py", "def save(self, force: bool = True)", "save")]
-
-
-def test_an_inherited_method_is_that_of_the_base_and_says_so(ask: Session) -> None:
-    result = ask("find_references", symbol="Order.save")
-    assert "Order.save is inherited: Record.save declares it" in result.note
-    assert places(ask("goto_definition", symbol="Order.save")) == places(
-        ask("goto_definition", symbol="Record.save")
-    )
-
-
-def test_declarations_of_one_thing_count_once(ask: Session) -> None:
-    overloads = ask("goto_definition", symbol="parse", file_path="shop/models.py")
-    assert len(overloads.locations) == 3
-    assert len(ask("goto_definition", symbol="Record.size").locations) == 2
-    assert len(ask("goto_definition", symbol="choose").locations) == 2
-    files = [loc.file for loc in ask("goto_definition", symbol="stub").locations]
-    assert sorted(files) == ["shop/stubbed.py", "shop/stubbed.pyi"]
-
-
-def test_constants_and_attributes_are_found(ask: Session) -> None:
-    assert places(ask("goto_definition", symbol="LIMIT")) == ["shop/models.py:9:1"]
-    assert places(ask("goto_definition", symbol="second")) == ["shop/models.py:10:8"]
-    assert places(ask("goto_definition", symbol="Record.table")) == [
-        place("shop/models.py", "table: str", "table")
-    ]
-    assert places(ask("goto_definition", symbol="User.name")) == [
-        place("shop/models.py", "self.name = name", "name")
-    ]
-
-
-def test_a_local_variable_needs_its_line(ask: Session) -> None:
-    reason = ask.fails("find_references", symbol="count", file_path="shop/views.py")
-    assert "local variable in several places" in reason
-    line = line_of("shop/views.py", "def total")
-    result = ask("find_references", symbol="count", file_path="shop/views.py", line=line)
-    assert places(result) == [place("shop/views.py", "return models.LIMIT", "count")]
-    result = ask("find_references", symbol="order", file_path="shop/views.py")
-    assert places(result) == [place("shop/views.py", "order.save()", "order")]
-
-
-def test_what_others_declare_is_found_by_its_use(ask: Session) -> None:
-    (location,) = ask("goto_definition", symbol="json.dumps").locations
-    assert location.file.startswith("/")
-    assert location.file.endswith("stdlib/json/__init__.pyi")
-    assert location.preview.startswith("def dumps")
-    assert "JSON" in ask("hover", symbol="dumps").docstring
-    assert places(ask("find_references", symbol="cached_property")) == [
-        "shop/models.py:6:23",
-        place("shop/models.py", "@cached_property", "cached_property"),
-    ]
+    yield from session(tmp_path_factory.mktemp("shop"), FILES)
 
 
 # --- hover
@@ -516,47 +203,6 @@ def test_workspace_symbols_rank_and_name_their_containers(ask: Session) -> None:
     assert "is empty" in ask.fails("workspace_symbols", query=" ")
 
 
-# --- fresh
-
-
-def test_tools_see_edits_new_files_and_deletions(ask: Session) -> None:
-    before = ask("find_references", symbol="choose").reference_count
-    extra = ask.root / "shop/extra.py"
-    extra.write_text("from shop.models import choose\n\n\ndef added():\n    return choose()\n")
-    result = ask("find_references", symbol="choose")
-    assert result.reference_count == before + 2
-    extra.write_text("# moved\n" + extra.read_text())
-    assert places(ask("goto_definition", symbol="added")) == ["shop/extra.py:5:5"]
-    extra.unlink()
-    assert ask("find_references", symbol="choose").reference_count == before
-    assert "no symbol 'added'" in ask.fails("goto_definition", symbol="added")
-
-
-# --- text
-
-
-def test_names_are_those_of_code_and_of_f_string_fields() -> None:
-    text = "x = 'x' # x\ny = f'{x!r} x' + rb'''\nx'''\nx1 = 0x1f\n"
-    assert [(n.text, n.line, n.column) for n in Source(text.encode()).names()] == [
-        ("x", 1, 1),
-        ("y", 2, 1),
-        ("x", 2, 8),
-        ("r", 2, 10),
-        ("x1", 4, 1),
-    ]
-
-
-def test_imports_over_several_lines_are_recognised() -> None:
-    text = (
-        "from a import (  # x\n    b,\n    c as d,\n)\nimport e; f = 1\nfrom . \\\n  import g\nb\n"
-    )
-    source = Source(text.encode())
-    inside = [n.text for n in source.names() if source.import_at(n.offset) is not None]
-    assert inside == ["a", "b", "c", "d", "e", "g"]
-    (alias,) = [a.text for n in source.names() if (a := source.alias_at(n.offset))]
-    assert alias == "d"
-
-
 def test_a_symbol_of_a_file_that_git_ignores_is_found(tmp_path: Path) -> None:
     """The server lists none of such a file: success with 0 was the answer."""
     repository(tmp_path, {".gitignore": "made/\n", "kept.py": "def keep(): ...\n"})
@@ -575,3 +221,19 @@ def test_a_symbol_of_a_file_that_git_ignores_is_found(tmp_path: Path) -> None:
     finally:
         ask.runner.run(ask.server.close())
         ask.runner.close()
+
+
+# --- fresh
+
+
+def test_tools_see_edits_new_files_and_deletions(ask: Session) -> None:
+    before = ask("find_references", symbol="choose").reference_count
+    extra = ask.root / "shop/extra.py"
+    extra.write_text("from shop.models import choose\n\n\ndef added():\n    return choose()\n")
+    result = ask("find_references", symbol="choose")
+    assert result.reference_count == before + 2
+    extra.write_text("# moved\n" + extra.read_text())
+    assert places(ask("goto_definition", symbol="added")) == ["shop/extra.py:5:5"]
+    extra.unlink()
+    assert ask("find_references", symbol="choose").reference_count == before
+    assert "no symbol 'added'" in ask.fails("goto_definition", symbol="added")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from repos import commit, git, repository, write
-from zoo import LINES, config, edit, fork, kind, later, program, start
+from zoo import LINES, config, edit, kind, later, merge_conflict, program, start
 
 
 def fast(root: Path, text: str | bytes) -> None:
@@ -365,6 +365,4 @@ def ignored_revisions(folder: Path) -> Path:
 
 @kind
 def conflict_below(folder: Path) -> Path:
-    root = fork(folder)
-    git(root, "merge", "side", check=False)
-    return root / "src"
+    return merge_conflict(folder) / "src"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from punie import settings as configuration
@@ -74,12 +73,7 @@ class Punie:
         await self._stack.enter_async_context(self._sandbox)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         """End the model, the language server and the sandbox."""
         self._context = self._agent = None
         await self._stack.aclose()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from punie.agent import Answer
+from punie.database import connect
 from punie.errors import UsageError
 from punie.redact import redact, redact_all
 from punie.settings import Settings, data_folder
@@ -163,13 +164,7 @@ class Store:
         return {"done": row[0]} | json.loads(row[1]) if row else None
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not self.path.exists():
-            self.path.touch(mode=0o600)
-        database = sqlite3.connect(self.path, timeout=5.0)
-        database.execute("PRAGMA journal_mode=WAL")
-        database.executescript(SCHEMA)
-        return database
+        return connect(self.path, SCHEMA)
 
 
 def _moment(moment: datetime | None = None) -> str:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from punie.database import connect
 from punie.prompt import Message
 from punie.settings import data_folder
 
@@ -111,10 +112,4 @@ class Sessions:
         ]
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not self.path.exists():
-            self.path.touch(mode=0o600)
-        database = sqlite3.connect(self.path, timeout=5.0)
-        database.execute("PRAGMA journal_mode=WAL")
-        database.executescript(SCHEMA)
-        return database
+        return connect(self.path, SCHEMA)

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from punie.errors import ToolFailure
@@ -73,12 +72,7 @@ class Workshop:
         self._stack.push_async_callback(self.context.language_server.close)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         """End the children and remove the scratch copy."""
         if self._scratch is not None:
             await self._scratch.language_server.close()

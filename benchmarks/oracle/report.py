@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from statistics import median
 
-from oracle_case import NAMES, Case
+from case import NAMES, Case
 from scopes import Place
 
 REASONS = {
@@ -73,8 +73,8 @@ def report(cases: list[Case], sizes: dict[str, int], versions: dict[str, str]) -
     lines = [
         "# Our navigation against two others",
         "",
-        "Written by `benchmarks/oracle.py`; its docstring says what right, wrong, open and said "
-        "mean.",
+        "Written by `benchmarks/oracle/oracle.py`; its docstring says what right, wrong, open and "
+        "said mean.",
         "",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
         "Repositories: " + ", ".join(f"{n} ({files} Python files)" for n, files in sizes.items())

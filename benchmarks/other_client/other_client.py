@@ -1,6 +1,7 @@
 """References and outlines beside another language-server client, cold and warm, and what is found.
 
-    .venv/bin/python benchmarks/other_client.py [rich werkzeug …] [--symbols 12] [--cold 5]
+    .venv/bin/python benchmarks/other_client/other_client.py [rich werkzeug …] [--symbols 12]
+        [--cold 5]
 
 The other client is multilspy from the package index with the server that it brings for Python,
 jedi-language-server; both go into a virtual environment in a temporary folder. Each client answers
@@ -37,7 +38,7 @@ from punie.settings import Settings
 from punie.workspace import Workspace
 
 OTHER = "multilspy==0.1.1"
-CHILD = Path(__file__).with_name("other_client_child.py")
+CHILD = Path(__file__).with_name("child.py")
 KINDS = (5, 6, 12)
 """Classes, methods and functions."""
 Question = dict[str, Any]

@@ -1,6 +1,6 @@
 """Answers questions about names with jedi, one JSON line each; started by `judges.py`.
 
-    python jedi_child.py REPOSITORY
+    python benchmarks/oracle/jedi_child.py REPOSITORY
 
 A line is `["definitions" | "references", file, line, column]` (1-based); the answer is a list of
 `[path, line, column]`, or a string that says what failed inside jedi.

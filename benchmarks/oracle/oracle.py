@@ -1,6 +1,7 @@
 """Definitions and references of our tools against two independent implementations.
 
-    .venv/bin/python benchmarks/oracle.py [--symbols 100] [--judges PYTHON] [--report FILE] [NAMES…]
+    .venv/bin/python benchmarks/oracle/oracle.py [--symbols 100] [--judges PYTHON]
+        [--report FILE] [NAMES…]
 
 The judges are basedpyright and jedi (extra `bench`); syntax trees arbitrate where scopes, imports
 and base classes settle what a name means, else two of three do. Repositories are the pinned sdists
@@ -29,9 +30,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from case import Case
 from judges import Jedi, Judge, Pyright, outside
-from oracle_case import Case
-from oracle_report import report
 from punie.factory.corpus import load_recipe
 from punie.factory.corpus.sdist import cache_dir, fetch, unpack
 from punie.lsp import Server
@@ -39,6 +39,7 @@ from punie.settings import Settings
 from punie.tool import load_tools
 from punie.workspace import Workspace
 from punie.wrap import Context, call
+from report import report
 from scopes import Declared, Meaning, Place
 from syntax import Arbiter
 

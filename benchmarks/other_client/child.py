@@ -1,6 +1,6 @@
 """One client of `other_client.py`: answers each line of its input with what it finds.
 
-    python other_client_child.py punie|multilspy REPOSITORY
+    python benchmarks/other_client/child.py punie|multilspy REPOSITORY
 
 A line is `{"what": "references" | "outline", "file": …, "line": …, "column": …}`, 1-based. The
 answer is a list of `[file, line, column]`, or of `[name, line, kind]`.

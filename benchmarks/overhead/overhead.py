@@ -1,6 +1,6 @@
 """Every tool that reads beside the bare program or server requests that it rests on, in one run.
 
-    .venv/bin/python benchmarks/overhead.py [demo rich made …] [--runs 15] [--symbols 8]
+    .venv/bin/python benchmarks/overhead/overhead.py [demo rich made …] [--runs 15] [--symbols 8]
         [--only git_status …] [--files 2000]
 
 A repository is `demo`, `made` (so many generated files, 300 commits) or a workspace of the corpus
@@ -29,17 +29,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 import repos
-from overhead_rows import made, programs
-from overhead_server import ServerRows
 from punie import demo
 from punie.factory.corpus import build
 from punie.settings import Settings
 from punie.tool import Result, load_tools
 from punie.workspace import Workspace
 from punie.wrap import Allow, Context, call
+from rows import made, programs
+from server import ServerRows
 
 Clock = tuple[float, float]
 """Wall and processor time, in ms."""
