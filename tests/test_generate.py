@@ -171,6 +171,21 @@ def test_slots_speak_of_what_is_there(corpus: Path) -> None:
             assert "{" not in asked or "{" in "".join(map(str, values.values()))
 
 
+def test_a_count_is_now_and_then_a_word_and_never_quoted() -> None:
+    asked = {
+        wording.question(phrasing, {"count": value}, random.Random(seed))
+        for phrasing in ("the last {count} commits", "git log -{count}")
+        for value in (3, 12, 25)
+        for seed in range(200)
+    }
+    numbers = {
+        re.sub(r"(?i)^.*(the last|git log) ?|commits.*$|pls|thx|please", "", a) for a in asked
+    }
+    numbers = {number.strip() for number in numbers}
+    assert {"3", "three", "twelve", "25", "-3", "-12"} <= numbers
+    assert not any(re.search(r"-[a-z]|[`'\"]", number) for number in numbers)
+
+
 def test_every_intent_has_many_phrasings_by_several_hands() -> None:
     intents, direct = load()
     assert len(intents) >= 250

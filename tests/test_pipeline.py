@@ -219,11 +219,11 @@ def test_a_gate_that_fails_releases_nothing(copied: Bench) -> None:
 
 def test_all_mistakes_of_a_recipe_are_named_before_any_work(copied: Bench) -> None:
     copied.change(r"learning_rate = .*", "learning_rate = -1\nrang = 3")
-    copied.change(r"questions = 3", "questions = 1")
+    copied.change(r"rounds = 1", "rounds = 0")
     copied.change(r'suite = "smoke"', 'suite = "forty"')
     status, text = copied.run("new")
     assert status == 2, text
-    for part in ("[train] learning_rate", "[train] rang", "[benchmark] questions", "'forty'"):
+    for part in ("[train] learning_rate", "[train] rang", "[benchmark] rounds", "'forty'"):
         assert part in text
     copied.recipe.write_text("[train\n")
     status, text = copied.run("new")

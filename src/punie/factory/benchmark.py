@@ -35,6 +35,8 @@ class Subject:
     spec: str
     served: bool = False
     """Whether the file is put behind llama.cpp's server."""
+    file: Path | None = None
+    """Its weights, where the SPEC does not say which file they are."""
     loads: list[float] = field(default_factory=list)
     """ms until the model was ready, a round each; a server's own start is counted."""
     firsts: list[float] = field(default_factory=list)
@@ -56,7 +58,7 @@ class Subject:
         """Bytes of its weights; None for a server elsewhere."""
         if self.spec == "default":
             return default_model().path.stat().st_size
-        path = Path(self.spec)
+        path = self.file or Path(self.spec)
         return path.stat().st_size if path.is_file() else None
 
     def as_json(self) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Slots(PlainSlots):
     def text_file(self) -> str:
         """A text file; remembered for words and lines."""
         self.read = self.pick([f for f in self.inventory.text_files if plain(f)])
-        return self.read
+        return self._short(self.read)
 
     def python_file(self) -> str:
         """A Python file that declares something."""
@@ -71,7 +71,7 @@ class Slots(PlainSlots):
         texts = self.inventory.text_files
         short = [f for f in self.inventory.tracked if f in texts and texts[f].count("\n") < 200]
         self.read = self._mostly_code([f for f in short if plain(f)])
-        return self.read
+        return self._short(self.read)
 
     def python_folder(self) -> str:
         """A folder that holds Python files; ones with findings more often."""
@@ -106,11 +106,17 @@ class Slots(PlainSlots):
         return self._short(self._mostly_code(files))
 
     def test_path(self) -> str:
-        """A test file that runs by itself, or its folder."""
+        """A test file that runs by itself."""
         files = sorted({f["file"] for f in self.inventory.state.get("tests", [])})
         files = [f for f in files if (self.inventory.root / f).exists()]
         self.read = self.pick(files)
-        return self.read
+        return self._short(self.read)
+
+    def test_place(self) -> str:
+        """Such a file, or now and then its folder."""
+        path = self.test_path()
+        folder = str(PurePosixPath(self.read).parent)
+        return folder if folder != "." and self.rng.random() < 0.15 else path
 
     def test_of_path(self) -> str:
         """A test of the test file drawn before."""
@@ -142,10 +148,13 @@ class Slots(PlainSlots):
     # Symbols.
 
     def _short(self, path: str) -> str:
-        """The path, or now and then just its name where that is enough to find it."""
-        name = PurePosixPath(path).name
-        alike = [f for f in self.inventory.files if PurePosixPath(f).name == name]
-        return name if len(alike) == 1 and self.rng.random() < 0.12 else path
+        """The path, or now and then just its end where that is enough to find it."""
+        draw = self.rng.random()
+        if draw > 0.2:
+            return path
+        end = "/".join(PurePosixPath(path).parts[-1 if draw < 0.12 else -2 :])
+        alike = [f for f in self.inventory.files if f"/{f}".endswith(f"/{end}")]
+        return end if len(alike) == 1 else path
 
     def _mostly_code(self, files: list[str]) -> str:
         """One of the files: those of tests and docs less often than their number."""

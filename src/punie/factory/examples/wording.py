@@ -8,8 +8,9 @@ import re
 from punie.factory.examples.plain_slots import Value
 from punie.factory.intents import Asides, Intent
 
-NAMES = ("symbol", "function", "documented", "method", "class", "other_symbol", "top_symbol")
-"""Slots that people may put into backticks or quotes."""
+NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
+IN_WORDS = 0.25
+"""Share of counts up to twelve that are written as a word."""
 
 NO_ASIDES = Asides()
 ASIDE = 0.06
@@ -22,7 +23,7 @@ def question(
     """The phrasing with its slots filled and a little noise outside of them."""
     text = _noise(phrasing, rng)
     for name, value in values.items():
-        text = text.replace("{%s}" % name, _decorated(name, str(value), text, rng))
+        text = text.replace("{%s}" % name, _decorated(name, value, text, rng))
     return beside(text, rng, asides)
 
 
@@ -52,8 +53,13 @@ def literal(value: Value) -> str:
     return f'"{escaped}"'
 
 
-def _decorated(name: str, value: str, text: str, rng: random.Random) -> str:
-    """The value, sometimes in backticks or quotes, unless the phrasing has some around it."""
+def _decorated(name: str, value: Value, text: str, rng: random.Random) -> str:
+    """The value as people write it: a number now and then in words; a name or path sometimes in
+    backticks or quotes, unless the phrasing has some around it."""
+    if isinstance(value, int):
+        alone = re.search(r"(^|\s)\{%s\}(?=[\s,.:?!]|$)" % name, text)
+        in_words = name == "count" and alone and value < len(NUMBERS) and rng.random() < IN_WORDS
+        return NUMBERS[value] if in_words else str(value)
     quoted = re.search(r"[`'\"]\{%s\}" % name, text)
     draw = rng.random()
     if name in ("text", "command"):

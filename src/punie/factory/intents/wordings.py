@@ -48,6 +48,7 @@ LOOKS = {
     "blamed_file": "file",
     "small_python_file": "file",
     "test_path": "file",
+    "test_place": "file folder",
     "other_test_path": "file",
     "changed_file": "file",
     "diff_file": "file",

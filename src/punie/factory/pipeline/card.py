@@ -93,10 +93,10 @@ def _speed(speed: dict[str, Any]) -> str:
         ("memory with all tools, MB", lambda s: f"{s['memory'] / 1e6:.0f}"),
         ("load, ms", lambda s: f"{s['load_ms']:.0f}"),
         ("first query, ms", lambda s: f"{s['first_ms']:.0f}"),
-        ("later queries, ms (p50, p95)", lambda s: _pair(s["total_ms"])),
+        ("later queries, ms (p50, p95)", lambda s: _pair(s["later_ms"])),
         ("of it generation, ms (p50, p95)", lambda s: _pair(s["generate_ms"])),
         ("tokens/s", lambda s: f"{s['tokens_per_second']:.0f}"),
-        ("answers that are ok", lambda s: f"{s['ok']} of {s['queries']}"),
+        ("answers that are ok", lambda s: f"{s['ok'][0]} of {s['ok'][1]}"),
     ]
     return _table(head, [[name, *map(form, speed.values())] for name, form in figures])
 
@@ -129,7 +129,7 @@ one goes back.
 - Disk: {size / 1e6:.0f} MB, {needs}.
 - Memory: {own["memory"] / 1e6:.0f} MB at the peak, with language server and sandbox.
 - Load {own["load_ms"]:.0f} ms, first query {own["first_ms"]:.0f} ms, later ones
-  {own["total_ms"]["p50"]:.0f} ms (median), {own["total_ms"]["p95"]:.0f} ms (95th of a hundred).
+  {own["later_ms"]["p50"]:.0f} ms (median), {own["later_ms"]["p95"]:.0f} ms (95th of a hundred).
 - Tool set `{facts["tools_hash"]}`: with other tools Punie warns, and answers may be worse.
 - `punie models show {name} --check` hashes every file.
 """

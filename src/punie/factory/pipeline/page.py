@@ -221,7 +221,7 @@ def _benchmark(speed: dict[str, Any] | None) -> str:
             f"{found['memory'] / 1e6:.0f} MB",
             f"{found['load_ms']:.0f} ms",
             f"{found['first_ms']:.0f} ms",
-            f"{found['total_ms']['p50']:.0f}, {found['total_ms']['p95']:.0f} ms",
+            f"{found['later_ms']['p50']:.0f}, {found['later_ms']['p95']:.0f} ms",
             f"{found['generate_ms']['p50']:.0f}, {found['generate_ms']['p95']:.0f} ms",
             f"{found['tokens_per_second']:.0f}",
         ]

@@ -44,8 +44,8 @@ class ValidateOptions(_Table):
 class BenchmarkOptions(_Table):
     """The table `[benchmark]`."""
 
-    questions: int = Field(default=27, ge=2)
-    """Questions asked of each model; the first counts as the first query."""
+    rounds: int = Field(default=3, ge=1)
+    """How often each model is started and asked the demo's questions."""
     against: Literal["released", ""] = "released"
     """Whether the model in use is measured beside the new one."""
 

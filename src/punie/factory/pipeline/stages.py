@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from punie.errors import ModelUnavailable, PunieError, StageFailed
-from punie.factory import corpus, fuse, generate, intents, quantize, validate
+from punie.factory import benchmark, corpus, fuse, generate, intents, quantize, validate
 from punie.factory.audit import run as auditing
+from punie.factory.benchmark import Subject
 from punie.factory.corpus.sdist import cache_dir
-from punie.factory.pipeline import releasing, speed
+from punie.factory.pipeline import releasing
 from punie.factory.pipeline.marks import write_json
 from punie.factory.pipeline.recipe import digest
 from punie.factory.pipeline.running import Plan, Stage
@@ -50,7 +50,7 @@ def _generate(plan: Plan) -> dict[str, Any]:
 
 def _data_is_of(plan: Plan) -> dict[str, Any]:
     recipe = plan.recipe
-    words = sorted(Path(intents.__file__).parent.glob("*.toml")) + sorted(SUITES.glob("*.toml"))
+    words = sorted(Path(intents.__file__).parent.rglob("*.toml")) + sorted(SUITES.glob("*.toml"))
     places = {name: vars(recipe.sources[name]) for name in recipe.training}
     made_of = {"tools": _tools(), "intents": digest(*words), "corpus": digest(places)}
     if again := recipe.options["generate"].replay_from:
@@ -224,16 +224,17 @@ def _judged_on(plan: Plan) -> dict[str, Any]:
 def _benchmark(plan: Plan) -> dict[str, Any]:
     options = plan.recipe.options["benchmark"]
     file = plan.root / plan.model("benchmark")
-    models = {"new": (str(file), file)}
+    models = {"new": Subject(str(file))}
     if options.against and (name := _released(plan)["name"]):
         in_use = asyncio.run(_file_of(plan, name))
-        models["released"] = (f"release:{name}", in_use)
-    found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="punie-bench-") as folder:
-        for name, (spec, path) in models.items():
-            plan.log.now(f"measuring {spec}")
-            found[name] = speed.measure(spec, path, options.questions, Path(folder))
-    write_json(plan.root / "benchmark" / "benchmark.json", found)
+        models["released"] = Subject(f"release:{name}", file=in_use)
+    folder = plan.root / "benchmark"
+    benchmark.run(list(models.values()), folder, options.rounds, progress=plan.log.now)
+    for subject in models.values():
+        if subject.error:
+            raise StageFailed(f"{subject.name} could not be measured: {subject.error}")
+    found = {who: subject.as_json() for who, subject in models.items()}
+    write_json(folder / "benchmark.json", found)
     return {}
 
 
