@@ -17,7 +17,7 @@ from punie.factory.corpus import RECIPE
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.workshop import Workshop
 from punie.factory.expected import direct_facts, facts
-from punie.factory.intents import load, plain
+from punie.factory.intents import load, load_unseen, plain
 from punie.factory.suite import holds, load_suite, unmet
 from punie.tool import load_tools
 
@@ -97,6 +97,33 @@ def test_the_same_recipe_gives_the_same_bytes(corpus: Path, made: Path, tmp_path
     assert report["sha256"] == load_suite(str(made)).sha256
 
 
+def test_a_hand_on_which_nothing_trains(corpus: Path, tmp_path: Path) -> None:
+    intents, direct = load()
+    unseen, answers = load_unseen("greybeard", intents, direct)
+    written = {plain(text) for intent in unseen.values() for text in intent.phrasings}
+    written |= {plain(text) for entry in answers for text in entry.questions}
+    assert len(written) > 900
+    assert not written & compose.seen([corpus / "train.toml"])
+    report = composed(corpus, tmp_path / "suite.toml", hand="greybeard")
+    assert report["cases"] == CASES
+    asked = {case.query for case in load_suite(str(tmp_path / "suite.toml")).cases}
+    known = {text for intent in intents.values() for text in intent.phrasings}
+    assert not asked & known
+
+
+def test_mistakes_of_a_hand_are_named(tmp_path: Path) -> None:
+    intents, direct = load()
+    (tmp_path / "unseen").mkdir()
+    (tmp_path / "unseen" / "odd.toml").write_text(
+        "[status_al]\nphrasings = []\n[status_all]\nphrasings = ['{x} now', 'git status']\n"
+        "[[direct]]\nanswer = 'No.'\nquestions = ['why?']\n"
+    )
+    with pytest.raises(UsageError) as raised:
+        load_unseen("odd", intents, direct, tmp_path)
+    for part in ("'status_al'", "unknown slot 'x'", "'git status' is trained on", "1 answers"):
+        assert part in str(raised.value)
+
+
 def test_facts_are_what_was_printed_and_what_a_filter_left_out(corpus: Path) -> None:
     code = 'for f in git_status().files:\n    if f.status == "modified":\n        print(f.file)'
 
@@ -134,7 +161,7 @@ def test_words_tell_an_answer_from_all_others() -> None:
 def test_a_recipe_must_say_what_was_seen(tmp_path: Path) -> None:
     recipe = tmp_path / "r.toml"
     recipe.write_text("[compose]\nseed = 1\n")
-    with pytest.raises(UsageError, match="unseen_by names no recipe"):
+    with pytest.raises(UsageError, match="neither a hand nor recipes"):
         compose.read_options(recipe)
     recipe.write_text("[compose]\nsize = 1\n")
     with pytest.raises(UsageError, match=r"unknown keys \['size'\]"):

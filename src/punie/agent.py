@@ -42,6 +42,8 @@ class Step:
     calls: list[Call] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     """Results of the calls, in order; not part of the JSON."""
+    ms: float = 0.0
+    """Milliseconds that the model took for the reply; not part of the JSON."""
 
 
 @dataclass
@@ -69,7 +71,7 @@ class Answer:
         shown = ("query", "answer", "kind", "ok", "error", "model", "ms")
         values = {name: getattr(self, name) for name in shown}
         values["steps"] = [
-            {f.name: getattr(step, f.name) for f in fields(Step) if f.name != "results"}
+            {f.name: getattr(step, f.name) for f in fields(Step) if f.name not in ("results", "ms")}
             | {"calls": [asdict(call) for call in step.calls]}
             for step in self.steps
         ]
@@ -131,7 +133,7 @@ class Agent:
             code, content = parse(generation.text, self.dialect, fences=self.profile == "general")
             step = Step(generation.text, code)
             step.prompt_tokens = generation.prompt_tokens
-            step.completion_tokens = generation.completion_tokens
+            step.completion_tokens, step.ms = generation.completion_tokens, generation.ms
             answer.steps.append(step)
             if not code:
                 self._direct(answer, content, generation)

@@ -22,6 +22,7 @@ from punie.errors import UsageError
 
 OWNER_ONLY = frozenset(
     {"model", "read_only", "yes", "trust", "approve", "language_server", "python", "traces"}
+    | {"telemetry"}
 )
 """Settings that a repository's own files cannot make: they would let a cloned repository
 run code, send questions elsewhere or approve its own effects."""
@@ -67,6 +68,8 @@ class Settings(BaseSettings):
     """Python interpreter for the workspace's tests; empty = `.venv` of the workspace, else ours."""
     traces: bool = True
     """Store questions, programs and answers in the user's own data folder."""
+    telemetry: bool = False
+    """Export spans of answers by OpenTelemetry: names, times and counts only."""
     program_seconds: float = Field(default=10.0, gt=0)
     """Seconds a program may compute (time inside tools does not count)."""
     memory_mb: int = Field(default=256, ge=16)

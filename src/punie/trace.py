@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from punie import telemetry
 from punie.agent import Answer
 from punie.database import connect
 from punie.errors import UsageError
@@ -39,16 +40,23 @@ CREATE TABLE IF NOT EXISTS validations (
 
 
 def keep(answer: Answer, workspace: Path, settings: Settings) -> str:
-    """Store an answer unless the setting `traces` is off; returns why it could not, or "".
+    """Store an answer unless the setting `traces` is off, and export it if `telemetry` is on;
+    returns why it could not, or "".
 
     A store that cannot be written costs a note, not the answer.
     """
+    notes = []
     if settings.traces:
         try:
             Store().add(answer, workspace)
         except (OSError, sqlite3.Error, ValueError) as error:
-            return f"the trace was not stored: {error}"
-    return ""
+            notes.append(f"the trace was not stored: {error}")
+    if settings.telemetry:
+        try:
+            telemetry.export(answer)
+        except UsageError as error:
+            notes.append(str(error))
+    return "; ".join(notes)
 
 
 class Store:

@@ -1,9 +1,10 @@
 """A suite of generated cases: unseen phrasings on workspaces that no training example touches.
 
-The same intents, slots, programs and checks as in `generate`, from phrasings on which none of the
-named recipes trains. The canonical program is the reference; the fields that it reads and the
-values that it prints are what an answer must read and hold. Programs that write or run are left
-out: they would change what later cases see. A recipe and its seed give the same bytes each time.
+The same intents, slots, programs and checks as in `generate`, from the phrasings of a writer on
+whom nothing trains, or from those on which none of the named recipes trains. The canonical program
+is the reference; the fields that it reads and the values that it prints are what an answer must
+read and hold. Programs that write or run are left out: they would change what later cases see. A
+recipe and its seed give the same bytes each time.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.plain_slots import NoValue
 from punie.factory.examples.workshop import SETTINGS, Workshop
 from punie.factory.expected import direct_facts, facts
-from punie.factory.intents import Direct, Intent, load, load_asides, plain
+from punie.factory.intents import Direct, Intent, load, load_asides, load_unseen, plain
 from punie.factory.suite import FOLDER as SUITES
 from punie.factory.suite import Case, load_suite, unmet
 from punie.tool import Effect, Result, load_tools, tools_hash
@@ -54,6 +55,8 @@ class ComposeOptions:
     """Corpus recipe, relative to this recipe."""
     split: str = "test"
     """Split of the corpus that the cases are made on."""
+    hand: str = ""
+    """Writer of `intents/unseen/` whose words the cases are asked in."""
     unseen_by: tuple[str, ...] = ()
     """Recipes, relative to this one, on whose training phrasings no case is made."""
     groups: tuple[str, ...] = ()
@@ -88,8 +91,10 @@ def read_options(recipe: Path) -> ComposeOptions:
         raise UsageError(f"{recipe}: unknown keys {unknown} in [compose]; known: {sorted(known)}")
     table = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
     options = ComposeOptions(**table)
-    if not options.unseen_by:
-        raise UsageError(f"{recipe}: [compose] unseen_by names no recipe: all phrasings were seen")
+    if not options.unseen_by and not options.hand:
+        raise UsageError(
+            f"{recipe}: [compose] names neither a hand nor recipes (unseen_by): all were seen"
+        )
     return options
 
 
@@ -125,6 +130,8 @@ def run(
     """
     intents, direct = load()
     known = seen([folder / recipe for recipe in options.unseen_by])
+    if options.hand:
+        intents, direct = load_unseen(options.hand, intents, direct)
     drafts = plan(options, intents, names, known)
     rejects: Counter[str] = Counter()
     made: dict[str, list[list[Case]]] = {}

@@ -3,6 +3,7 @@
 Each `*.toml` here holds `[[intent]]` tables (name, about, slots, program, phrasings) or
 `[[direct]]` tables (topic, questions, answer); `phrasings/*.toml` more questions by intent, a file
 a writer; `asides.toml` what people say beside their question, `followups.toml` what they ask next.
+`unseen/*.toml` are more questions by writers on whom nothing trains: test sets are made of them.
 What cannot be used is refused as a whole, with all its mistakes.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -130,6 +131,40 @@ def load(folder: Path = FOLDER) -> tuple[dict[str, Intent], list[Direct]]:
     if problems:
         raise UsageError("the intents cannot be used:\n  " + "\n  ".join(problems))
     return intents, direct
+
+
+def load_unseen(
+    hand: str, intents: Mapping[str, Intent], direct: list[Direct], folder: Path = FOLDER
+) -> tuple[dict[str, Intent], list[Direct]]:
+    """The intents and direct answers with the questions of one writer of `unseen/` alone; those
+    that they did not write for have none. Raises `UsageError` that lists every mistake."""
+    file = folder / "unseen" / f"{hand}.toml"
+    problems: list[str] = []
+    table = _read(file, problems)
+    answers = {entry.answer: () for entry in direct} | {
+        entry["answer"]: tuple(entry["questions"]) for entry in table.pop("direct", [])
+    }
+    problems += [f"{file.name}: unknown intent {name!r}" for name in table if name not in intents]
+    if strange := len(answers) - len({entry.answer for entry in direct}):
+        problems.append(f"{file.name}: {strange} answers stand nowhere else")
+    made: dict[str, Intent] = {}
+    for name, intent in intents.items():
+        entry = {
+            "name": name,
+            "about": intent.about,
+            "program": intent.program,
+            "slots": intent.slots,
+        }
+        found = _intent(entry, table.get(name, {}).get("phrasings", []), file, problems)
+        made[name] = replace(intent, phrasings=found.phrasings if found else ())
+    trained = {plain(text) for intent in intents.values() for text in intent.phrasings}
+    trained |= {plain(text) for entry in direct for text in entry.questions}
+    asked = [text for intent in made.values() for text in intent.phrasings]
+    asked += [text for questions in answers.values() for text in questions]
+    problems += [f"{file.name}: {text!r} is trained on" for text in asked if plain(text) in trained]
+    if problems:
+        raise UsageError("the unseen questions cannot be used:\n  " + "\n  ".join(problems))
+    return made, [replace(entry, questions=answers[entry.answer]) for entry in direct]
 
 
 def _intent(
