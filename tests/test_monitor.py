@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import sqlite3
+import subprocess
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -278,7 +279,7 @@ def test_good_trajectories_become_rows_of_the_generator(tmp_path: Path) -> None:
         {"role": "tool", "content": "it stopped"},
     ]
     store(answer("file_count"), answer("file_count"), later, repaired)
-    ran = punie("traces", "export", "--output", str(tmp_path / "rows.jsonl"))
+    ran = punie("traces", "export", "--unchecked", "--output", str(tmp_path / "rows.jsonl"))
     assert "3 of 4 exported (left out: 1 the same question and program)" in ran.output
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert [row["kind"] for row in rows] == ["follow-up", "repair", "tool"] or [
@@ -295,6 +296,30 @@ def test_good_trajectories_become_rows_of_the_generator(tmp_path: Path) -> None:
     assert len(by_kind["follow-up"]["messages"]) == 6
     generated = {"id", "kind", "intent", "group", "phrasing", "workspace", "split", "messages"}
     assert generated | {"tools", "fields", "empty"} < plain.keys()
+
+
+def test_a_candidate_runs_again_and_is_checked_by_a_second_way(tmp_path: Path) -> None:
+    length = "<jupyter_code>print(read_file('shop/report.py').line_count)"
+    asked = {"how much is going on here right now?": STATUS, "how long is the report?": length}
+
+    async def use(root: Path, before: str = "") -> None:
+        async with Punie(root, model=ScriptedEngine(list(asked.values()))) as p:
+            for question in asked:
+                assert (await p.ask(before + question)).ok
+
+    root, gone = demo.create(tmp_path / "shop"), demo.create(tmp_path / "gone")
+    asyncio.run(use(root))
+    asyncio.run(use(gone, "Tell me: "))
+    gone.rename(tmp_path / "elsewhere")
+    (root / "shop" / "report.py").unlink()
+    ran = punie("traces", "export", "--output", str(tmp_path / "rows.jsonl"))
+    assert "1 of 4 exported" in ran.output
+    assert "its repository is gone" in ran.output
+    assert "1 run again: read_file" in ran.output
+    (row,) = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    now = subprocess.run(["git", "status", "--short"], cwd=root, capture_output=True, check=True)
+    assert int(row["result"]) == len(now.stdout.splitlines())
+    assert [call["second_way"] for call in row["calls"]] == [True]
 
 
 def test_what_is_no_good_example_is_left_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -101,16 +102,19 @@ def show(number: int, as_json: bool) -> None:
 @command.command("export")
 @_filters
 @click.option("--output", "-o", metavar="FILE", help="File to write; default: standard output.")
+@click.option("--unchecked", is_flag=True, help="Do not run the programs again to check them.")
 @click.option("--all", "everything", is_flag=True, help="Every record, as stored, good or not.")
 def export(
     days: float | None,
     model: str | None,
     workspace: str | None,
     output: str | None,
+    unchecked: bool,
     everything: bool,
 ) -> None:
     """Write good trajectories as training candidates, one JSON object a line.
 
+    Their programs run again where they were asked, and every call is checked by a second way.
     They hold questions, programs and outputs of your repositories: read them before you share.
     """
     records = _chosen(days, model, workspace)
@@ -118,9 +122,12 @@ def export(
     if everything:
         rows = records
     else:
-        from punie.factory.harvest import candidates
+        from punie.factory.harvest import candidates, verified
 
         rows = list(candidates(records, rejects))
+        if not unchecked:
+            places = {record["id"]: Path(record["workspace"]) for record in records}
+            rows = asyncio.run(verified(rows, places, rejects))
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in reversed(rows))
     if output:
         Path(output).write_text(lines, "utf-8")

@@ -1,18 +1,25 @@
 """Training candidates from use: good trajectories of the trace store as rows of `generate`.
 
 A candidate was answered by a program that ran without an error, whose calls all succeeded and
-whose result fields it read, and that changed nothing. It is marked by its provenance, since no
-second way has checked its calls: a person looks at it before it is trained on.
+whose result fields it read, and that changed nothing. `verified` then does what `generate` does
+with its own examples: the program runs again in its repository, every call is checked by a second
+way, and what asks a question of a suite is left out. Whether the program is what the question
+wanted, only a person can say: the provenance marks the row.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from pathlib import PurePath
+import subprocess
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePath
 from typing import Any
 
+from punie.errors import PunieError
+from punie.factory.examples.inventory import Inventory
+from punie.factory.examples.selection import without_suites
+from punie.factory.examples.workshop import Workshop
 from punie.prompt import SYSTEM_TUNED, Message
 from punie.redact import MARK
 from punie.tool import Effect, load_tools
@@ -39,6 +46,40 @@ def candidates(
             continue
         seen.add(mark)
         yield row(record)
+
+
+async def verified(
+    rows: Iterable[dict[str, Any]], places: Mapping[int, Path], rejects: Counter[str]
+) -> list[dict[str, Any]]:
+    """The rows whose program runs again and agrees with its second ways, with what `generate`
+    notes of a run (`Workshop.facts`). `places` is the repository of each trace by its number;
+    `rejects` counts why the others were left out."""
+    by_place: defaultdict[Path, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_place[places[row["provenance"]["trace"]]].append(row)
+    found: list[dict[str, Any]] = []
+    for place, group in by_place.items():
+        try:
+            found += await _run_again(place, group, rejects)
+        except (OSError, subprocess.CalledProcessError, PunieError):
+            rejects["its repository is gone, or no git repository"] += len(group)
+    return without_suites(found, rejects)
+
+
+async def _run_again(
+    place: Path, rows: Iterable[dict[str, Any]], rejects: Counter[str]
+) -> list[dict[str, Any]]:
+    inventory = Inventory(place)
+    inventory.git("rev-parse", "--git-dir")
+    found = []
+    async with Workshop(place, inventory) as workshop:
+        for row in rows:
+            outcome, fault = await workshop.run(row["messages"][-1]["code"])
+            if fault or not outcome.stdout.strip():
+                rejects[f"run again: {fault or 'prints nothing'}"] += 1
+            else:
+                found.append(row | workshop.facts(outcome))
+    return found
 
 
 def unfit(record: dict[str, Any]) -> str:
