@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from workbench import Bench
 
-ON = {"PUNIE_TELEMETRY": "true"}
+ON: dict[str, Any] = {"PUNIE_TELEMETRY": "true"}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ class Collector(ThreadingHTTPServer):
         self.bodies: list[bytes] = []
 
     @property
-    def env(self) -> dict[str, str]:
+    def env(self) -> dict[str, Any]:
         return ON | {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.server_port}"}
 
     def spans(self) -> list[Any]:

@@ -53,7 +53,7 @@ def export(answer: Answer, provider: Any = None) -> None:
         _end(trace, one, now, failed, "tool_error")
 
     for step in answer.steps:
-        chat = {"gen_ai.operation.name": "chat"} | known
+        chat: dict[str, Any] = {"gen_ai.operation.name": "chat"} | known
         chat["gen_ai.usage.input_tokens"] = step.prompt_tokens
         chat["gen_ai.usage.output_tokens"] = step.completion_tokens
         span(f"chat {model}", step.ms, chat, False, trace.SpanKind.CLIENT)
