@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -51,7 +52,7 @@ def reused(turns: Sequence[list[int]], past: Sequence[int]) -> tuple[int, int]:
 
 
 class Chooser:
-    """Picks each token of one reply: the likeliest that the guide allows, or drawn (Gumbel's
+    """Writes one reply, token by token: the likeliest that the guide allows, or drawn (Gumbel's
     trick)."""
 
     def __init__(
@@ -64,6 +65,34 @@ class Chooser:
     ) -> None:
         self._guide, self._ends, self._bytes_of = guide, ends, bytes_of
         self._temperature, self._random = temperature, np.random.default_rng(seed)
+
+    def reply(
+        self,
+        logits: Callable[[], npt.NDArray[np.float32]],
+        feed: Callable[[int], None],
+        room: int,
+        stops: Sequence[bytes],
+        cancelled: threading.Event,
+    ) -> tuple[str, int, End]:
+        """(reply, its tokens, how it ended). `logits` gives those after what was fed last, `feed`
+        takes the next token; at most `room` tokens, or up to one of the texts `stops`."""
+        reply, count = bytearray(), 0
+        while count < room and not cancelled.is_set():
+            token = self.next(logits(), bytes(reply), count)
+            if token is None:
+                return "", count, "unsure"
+            if isinstance(token, bytes):
+                return token.decode(), count, "ended"
+            if self._ends(token):
+                return reply.decode("utf-8", "replace"), count, "ended"
+            reply += self._bytes_of(token)
+            count += 1
+            for stop in stops:
+                if (place := reply.find(stop, -len(stop) - 32)) >= 0:
+                    return reply[:place].decode("utf-8", "replace"), count, "ended"
+            if count < room:
+                feed(token)
+        return reply.decode("utf-8", "replace"), count, "cut"
 
     def next(self, logits: npt.NDArray[np.float32], reply: bytes, count: int) -> int | bytes | None:
         """The token after `reply`, which has `count` tokens; the whole reply where nothing is left

@@ -136,23 +136,12 @@ class MlxEngine:
     ) -> tuple[str, int, End]:
         logits = self._prefill(turns, cancelled)
         room = min(max_tokens, self.context - len(self._past))
-        reply, count = bytearray(), 0
-        while count < room and not cancelled.is_set():
-            token = chooser.next(logits, bytes(reply), count)
-            if isinstance(token, bytes):
-                return token.decode(), count, "ended"
-            if token is None:
-                return "", count, "unsure"
-            if self._ends(token):
-                return reply.decode("utf-8", "replace"), count, "ended"
-            reply += self._tokenizer.bytes_of(token)
-            count += 1
-            for stop in self._stop_texts:
-                if (place := reply.find(stop, -len(stop) - 32)) >= 0:
-                    return reply[:place].decode("utf-8", "replace"), count, "ended"
-            if count < room:
-                logits = self._decode([token])
-        return reply.decode("utf-8", "replace"), count, "cut"
+
+        def feed(token: int) -> None:
+            nonlocal logits
+            logits = self._decode([token])
+
+        return chooser.reply(lambda: logits, feed, room, self._stop_texts, cancelled)
 
     def _ends(self, token: int) -> bool:
         return token in self._stop_ids
