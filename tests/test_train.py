@@ -269,6 +269,9 @@ def test_answers_in_words_are_kept_with_all_questions_that_are_known_for_them(
         entry.answer: list(entry.questions),
         "The sky.": ["what is up?", "and above?"],
     }
+    earlier = next(one for one in load()[1] if one.answer != entry.answer)
+    both = fixed_answers(path, [earlier.answer, "An answer that nothing gives any more."])
+    assert both.keys() == {entry.answer, earlier.answer, "The sky."}
 
 
 def test_rows_that_cannot_be_used_are_counted_or_named(base: Path, tmp_path: Path) -> None:

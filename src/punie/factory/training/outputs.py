@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,13 @@ class Checkpoint:
         cut_log(self.log, step)
 
 
+def _answers_before(adapter: Path | None) -> Collection[str]:
+    """The answers on the card beside the adapter that a leg starts from."""
+    card = adapter and adapter.parent / "adapter.json"
+    answers = json.loads(card.read_text("utf-8")).get("answers") if card and card.exists() else None
+    return answers or ()
+
+
 def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> None:
     """Write the adapter, exact and as shipped, its card, and meta.json."""
     network, out = trainer.network, options.out
@@ -120,7 +128,7 @@ def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> Non
         "base_sha256": mark["inputs"]["base"],
         "tools_hash": options.tools_hash,
         "literals": fixed_literals(options.data),
-        "answers": fixed_answers(options.data),
+        "answers": fixed_answers(options.data, _answers_before(options.init_adapter)),
         "training": summary | {"data_sha256": mark["inputs"]["data"]},
     }
     write_json(out / "adapter.json", card)

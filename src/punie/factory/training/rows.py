@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -90,13 +90,14 @@ def fixed_literals(path: Path) -> list[str]:
     return sorted(value.decode() for value in found)
 
 
-def fixed_answers(path: Path) -> dict[str, list[str]]:
+def fixed_answers(path: Path, earlier: Collection[str] = ()) -> dict[str, list[str]]:
     """The texts with which trained rows answer a question in words, sorted: all that the model
     may answer so (`punie.engine.guide`). Each with its questions, those of the rows and the other
-    wordings that there are of them."""
+    wordings that there are of them. `earlier` are those of the legs before; they count as long as
+    they are still an answer to something."""
     _, direct = load()
     known = {entry.answer: entry.questions for entry in direct}
-    found: dict[str, dict[str, None]] = {}
+    found = {text: dict.fromkeys(known[text]) for text in earlier if text in known}
     for line in path.read_text("utf-8").split("\n"):
         messages: list[Message] = json.loads(line)["messages"] if line.strip() else []
         for asked, reply in pairwise(messages):
