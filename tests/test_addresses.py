@@ -173,7 +173,7 @@ def test_a_local_variable_needs_its_line(ask: Session) -> None:
 def test_what_others_declare_is_found_by_its_use(ask: Session) -> None:
     (location,) = ask("goto_definition", symbol="json.dumps").locations
     assert location.file.startswith("/")
-    assert location.file.endswith("stdlib/json/__init__.pyi")
+    assert location.file.endswith(("/json/__init__.pyi", "/json/__init__.py"))
     assert location.preview.startswith("def dumps")
     assert "JSON" in ask("hover", symbol="dumps").docstring
     assert places(ask("find_references", symbol="cached_property")) == [

@@ -178,7 +178,7 @@ LINES = st.fixed_dictionaries(
         "defined": st.tuples(st.text(max_size=5), st.none() | st.integers(0, 10**6)),
         "outcome": st.sampled_from(["passed", "failed", "error", "skipped", "xfailed", "xpassed"]),
         "message": st.text(max_size=20),
-        "duration": st.floats(0, 1e9),
+        "duration": st.floats(0, 1e9, allow_subnormal=False),
     }
 ) | st.one_of(
     st.fixed_dictionaries({"start": st.text(max_size=20)}),

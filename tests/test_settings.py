@@ -128,6 +128,7 @@ OWNED: dict[str, tuple[str, Any]] = {
     "language_server": ('"touch /tmp/evil"', ""),
     "python": ('"./evil"', ""),
     "traces": ("false", True),
+    "telemetry": ("true", False),
 }
 """What a repository might try to set, and what stays."""
 

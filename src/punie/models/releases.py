@@ -21,6 +21,7 @@ from typing import Any
 from punie.errors import ModelUnavailable, UsageError
 from punie.models import ModelFiles, Progress, default_model, describe_gguf, sha256_of
 from punie.settings import data_folder
+from punie.unpacking import extract
 
 SHIPPED = "shipped"
 """Name of the model that comes with the package."""
@@ -278,7 +279,7 @@ def install(file: Path) -> Release:
                 tops = {PurePosixPath(m.name).parts[0] for m in members if m.name}
                 if len(tops) != 1 or not all(m.isfile() or m.isdir() for m in members):
                     raise UsageError(f"{str(file)!r} is no archive of a release")
-                archive.extractall(temporary, filter="data")
+                extract(archive, temporary)
         except (tarfile.TarError, OSError, EOFError) as error:
             raise UsageError(f"{str(file)!r} cannot be unpacked: {error}") from None
         return put(Path(temporary) / tops.pop())

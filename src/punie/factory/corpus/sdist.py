@@ -20,6 +20,7 @@ from typing import Any
 from platformdirs import user_cache_dir
 
 from punie.errors import PunieError
+from punie.unpacking import extract
 
 DROPPED_NAMES = {
     "PKG-INFO", "uv.lock", "poetry.lock", "pdm.lock", "pixi.lock", "Pipfile.lock", "yarn.lock",
@@ -70,7 +71,7 @@ def unpack(sdist: Path, target: Path, drop: tuple[str, ...] = ()) -> None:
     target.mkdir(parents=True)
     try:
         with tarfile.open(sdist, "r:gz") as archive:
-            archive.extractall(target, filter="data")
+            extract(archive, target)
         tops = list(target.iterdir())
         if len(tops) != 1 or not tops[0].is_dir():
             names = sorted(top.name for top in tops)
