@@ -279,7 +279,7 @@ def install(file: Path) -> Release:
                 tops = {PurePosixPath(m.name).parts[0] for m in members if m.name}
                 if len(tops) != 1 or not all(m.isfile() or m.isdir() for m in members):
                     raise UsageError(f"{str(file)!r} is no archive of a release")
-                extract(archive, temporary)
+                extract(archive, Path(temporary))
         except (tarfile.TarError, OSError, EOFError) as error:
             raise UsageError(f"{str(file)!r} cannot be unpacked: {error}") from None
         return put(Path(temporary) / tops.pop())
