@@ -227,3 +227,15 @@ def test_a_followup_leans_on_the_turn_before(made: Path) -> None:
         named = [v for v in copied if v in first["content"] and v in program["code"]]
         leaning += any(v not in second["content"] for v in named)
     assert leaning
+
+
+def test_an_earlier_leg_gives_programs_under_ids_of_their_own(made: Path) -> None:
+    options = GenerateOptions(replay=10**6, replay_from=str(made))
+    earlier = [row for row in rows(made) if row["kind"] != "direct"]
+    held = {str(earlier[0]["phrasing"])}
+    again = selection.replayed(options, set(), held)
+    kept = [f"replayed-{row['id']}" for row in earlier if row["phrasing"] not in held]
+    assert sorted(row["id"] for row in again) == sorted(kept)
+    assert 0 < len(again) < len(earlier)
+    with pytest.raises(UsageError, match="generate that leg first"):
+        selection.replayed(GenerateOptions(replay=1, replay_from="nowhere"), set(), set())

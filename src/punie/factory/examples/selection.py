@@ -141,8 +141,9 @@ def apart(rows: list[Row], rejects: Counter[str]) -> list[Row]:
 
 
 def replayed(options: GenerateOptions, held: set[str], phrasings: set[str]) -> list[Row]:
-    """Training rows of an earlier leg, but for those that this one holds out: workspaces `held`
-    and `phrasings`. Raises `UsageError` when there are none."""
+    """Training rows of an earlier leg that call tools (answers in words are drawn for each leg from
+    all there are), but for those that this leg holds out: workspaces `held` and `phrasings`.
+    Raises `UsageError` when there are none."""
     if not options.replay:
         return []
     earlier = Path(options.replay_from) / "train.jsonl"
@@ -150,7 +151,13 @@ def replayed(options: GenerateOptions, held: set[str], phrasings: set[str]) -> l
         rows = [json.loads(line) for line in earlier.read_text("utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise UsageError(f"no rows to replay: {error}; generate that leg first") from None
-    rows = [r for r in rows if r["workspace"] not in held and r["phrasing"] not in phrasings]
+    rows = [
+        row | {"id": f"replayed-{row['id']}"}
+        for row in rows
+        if row["kind"] != "direct"
+        and row["workspace"] not in held
+        and row["phrasing"] not in phrasings
+    ]
     return random.Random(options.seed + 2).sample(rows, min(options.replay, len(rows)))
 
 
