@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -54,3 +55,18 @@ def test_what_stays_inside_is_unpacked(tmp_path: Path) -> None:
     with tarfile.open(path) as archive:
         extract(archive, tmp_path / "folder")
     assert (tmp_path / "folder" / "top" / "same.py").read_bytes() == CONTENT
+
+
+def test_what_another_user_packed_is_ours(tmp_path: Path) -> None:
+    path = tmp_path / "others.tar"
+    with tarfile.open(path, "w") as archive:
+        for name, kind, mode in (("top", tarfile.DIRTYPE, 0o2777), ("top/run", b"0", 0o6777)):
+            member = tarfile.TarInfo(name)
+            member.type, member.mode, member.uid, member.gid = kind, mode, 12345, 12345
+            archive.addfile(member)
+    with tarfile.open(path) as archive:
+        extract(archive, tmp_path / "folder")
+    for name in ("top", "top/run"):
+        found = (tmp_path / "folder" / name).stat()
+        assert (found.st_uid, found.st_gid) == (os.getuid(), os.getgid())
+        assert not found.st_mode & 0o6022

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import tarfile
 from pathlib import Path
 
 
 def extract(archive: tarfile.TarFile, folder: Path) -> None:
     """Unpack all members into `folder`. Raises `tarfile.TarError` for one that would land outside
-    of it, a link that leads out of it and a device."""
+    of it, a link that leads out of it and a device. All belongs to us, whoever packed it: git
+    refuses a repository of another user."""
     if hasattr(tarfile, "data_filter"):
         archive.extractall(folder, filter="data")
     else:  # Python 3.11.0 to 3.11.3
@@ -28,4 +31,8 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) ->
         raise tarfile.TarError(f"{member.name!r} is a device or a pipe")
     if any(not place.is_relative_to(root) for place in reached):
         raise tarfile.TarError(f"{member.name!r} is or leads outside the folder")
-    archive.extract(member, folder)
+    ours = copy.copy(member)
+    ours.uid, ours.gid, ours.uname, ours.gname = os.getuid(), os.getgid(), "", ""
+    if not ours.issym():
+        ours.mode = (ours.mode | 0o600 | 0o100 * ours.isdir()) & 0o755
+    archive.extract(ours, folder)
