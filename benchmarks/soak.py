@@ -165,6 +165,7 @@ class Soak:
         )
         assert process.stderr is not None
         url = (await process.stderr.readline()).decode().split()[-1]
+        complaints = asyncio.create_task(process.stderr.read())  # a full pipe would stop the server
         self.servers.append(Watched("mcp http", process.pid))
 
         async def come_and_go(mode: str) -> None:
@@ -182,6 +183,7 @@ class Soak:
         await asyncio.gather(come_and_go("legacy"), come_and_go("2026-07-28"))
         process.terminate()
         self.expect("http ends", await process.wait(), 0)
+        self.expect("http complaints", (await complaints).decode()[-200:], "")
 
     async def calls(self, name: str, client: Client) -> None:
         """Calls of every kind."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -12,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from anyio import ClosedResourceError
 
 pytest.importorskip("mcp")
 
@@ -20,7 +23,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 import repos
 from mcp_clients import CALLS, ERAS, answers, content, processes, serving, start, until
-from punie.serve.mcp_http import Guard
+from punie.serve.mcp_http import Guard, is_told
 
 TOKEN = "a token of enough characters"
 
@@ -165,6 +168,23 @@ def test_who_asks_too_often_waits_and_then_is_refused() -> None:
         assert sent.count(429) == 41 - len(served)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(("cause", "told"), [(ClosedResourceError, False), (KeyError, True)])
+def test_a_client_that_leaves_is_no_fault_and_a_fault_is(
+    cause: type[Exception], told: bool
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            raise cause
+        except cause:
+            raise RuntimeError("sent after the response was completed") from None
+
+    asking = Guard(app, "")({"type": "http", "headers": []}, None, None)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError) if told else contextlib.nullcontext():
+        asyncio.run(asking)
+    record = logging.LogRecord("mcp", 40, "", 1, "Error", (), (cause, cause(), None))
+    assert is_told(record) is told
 
 
 def _authorized() -> Any:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hmac
 import ipaddress
+import logging
 import os
 import secrets
 import sys
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
+from anyio import ClosedResourceError
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.responses import PlainTextResponse
 
@@ -87,6 +89,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_told(record: logging.LogRecord) -> bool:
+    """Whether a record of the protocol is worth a line: not that of a client that left."""
+    return not (record.exc_info and isinstance(record.exc_info[1], ClosedResourceError))
+
+
 class Guard:
     """Checks token and rate before the protocol sees a request."""
 
@@ -99,7 +106,15 @@ class Guard:
         if scope["type"] == "http" and (refusal := await self._refusal(scope)) is not None:
             await refusal(scope, receive, send)
         else:
+            await self._pass_on(scope, receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
             await self.app(scope, receive, send)
+        except RuntimeError as error:
+            # A client ended its session while a message of its was on the way: answered already.
+            if not isinstance(error.__context__, ClosedResourceError):
+                raise
 
     async def _refusal(self, scope: Scope) -> Any:
         seconds = self._turn((scope.get("client") or ("", 0))[0])
@@ -147,6 +162,7 @@ async def serve_http(tools: ToolServer, endpoint: Endpoint) -> None:
     Does not return, for the reason that `serve_stdio` has.
     """
     quiet_logs()
+    logging.getLogger("mcp.server.streamable_http").addFilter(is_told)
     config = uvicorn.Config(
         application(tools, endpoint),
         host=endpoint.host,
