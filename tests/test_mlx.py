@@ -32,7 +32,8 @@ mx = pytest.importorskip("mlx.core", reason="needs the extra `mlx`")
 pytest.importorskip("mlx_lm", reason="needs the extra `mlx`")
 
 from punie.engine.mlx import MlxEngine, load  # noqa: E402
-from punie.factory.mlx import fuse, model, quantize, stages, train  # noqa: E402
+from punie.factory import recipes  # noqa: E402
+from punie.factory.mlx import fuse, model, quantize, train  # noqa: E402
 from punie.factory.mlx.batches import batch_of, order  # noqa: E402
 from punie.factory.mlx.options import (  # noqa: E402
     MlxFuseOptions,
@@ -445,7 +446,7 @@ def test_the_reference_configuration_trains_what_the_reference_did() -> None:
     from mlx import nn
     from mlx_lm.models.qwen3_moe import Model, ModelArgs
 
-    table = stages._table(RECIPE, "train")
+    table = recipes.table(RECIPE, "train")
     shape = SHAPE | {
         "hidden_size": 2048, "num_hidden_layers": 48, "intermediate_size": 5472,
         "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128, "num_experts": 128,
@@ -467,4 +468,4 @@ def test_the_reference_configuration_trains_what_the_reference_did() -> None:
     assert counted["adapted_layers"] == 8
     assert (options.iterations, options.batch, options.learning_rate) == (800, 1, 1e-4)
     assert (options.validate_every, options.report_every) == (50, 10)
-    assert stages._table(RECIPE, "quantize")["bits"] == 5
+    assert recipes.table(RECIPE, "quantize")["bits"] == 5

@@ -27,6 +27,7 @@ COMMANDS = {
     "approvals": "Show what happens without asking, and take it back.",
     "ask": "Ask a question about a repository.",
     "audit": "Check training data before it is trained on.",
+    "average": "Average the adapters of several legs.",
     "benchmark": "Measure time and memory of models, side by side.",
     "call": "Run one tool and print its result.",
     "chat": "Hold a conversation about a repository.",

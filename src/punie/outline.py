@@ -23,6 +23,12 @@ _DEFINED = re.compile(
 )
 
 
+MOST_KEPT = 4096
+"""Files whose declarations are kept between tool calls."""
+_kept: dict[Path, tuple[Any, list[Declaration]]] = {}
+"""By file: the server's answer and what it declares."""
+
+
 class Outline:
     """Declarations and texts for one tool call; reads each file once."""
 
@@ -57,7 +63,13 @@ class Outline:
         if path not in self._declared:
             params = {"textDocument": {"uri": path.as_uri()}}
             tree = await self._ask("textDocument/documentSymbol", params)
-            self._declared[path] = list(self._flatten(tree or [], path, None))
+            known, declared = _kept.get(path, (None, []))
+            if known is None or known != tree:
+                if len(_kept) >= MOST_KEPT:
+                    _kept.clear()
+                declared = list(self._flatten(tree or [], path, None))
+                _kept[path] = tree, declared
+            self._declared[path] = declared
         return self._declared[path]
 
     def _flatten(
@@ -92,7 +104,7 @@ class Outline:
         """
         answer = await self._ask("workspace/symbol", {"query": query}) or []
         found = [(path_of(symbol["location"]["uri"]), symbol) for symbol in answer]
-        away = {path: self._leads_out(path) for path, _ in found}
+        away = {path: self._leads_out(path) for path in {path for path, _ in found}}
         return [each for each in found if not away[each[0]]]
 
     async def declared(self, parts: Sequence[str]) -> list[Declaration]:

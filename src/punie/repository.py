@@ -7,6 +7,7 @@ needs a filter to compare a file, the question fails and says so.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -267,15 +268,14 @@ async def is_whole(
     """
     if done.stdout:
         return done.stdout.endswith((b"\n", b"\0"))
-    for again, start in ((command, b""), (["git", "--version"], b"git version ")):
+
+    async def proven(again: list[str], start: bytes) -> bool:
         proof = await workspace.run(again, timeout=seconds, env=ENVIRONMENT, cwd=folder)
-        if (
-            proof.exit_code
-            or not proof.stdout.startswith(start)
-            or bool(proof.stdout) != bool(start)
-        ):
-            return False
-    return True
+        said = proof.stdout.startswith(start) and bool(proof.stdout) == bool(start)
+        return said and not proof.exit_code
+
+    version = proven(["git", "--version"], b"git version ")
+    return all(await asyncio.gather(proven(command, b""), version))
 
 
 def _filters(settings: dict[bytes, bytes]) -> set[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 
 import click
@@ -17,6 +16,7 @@ from punie.errors import ModelUnavailable, UsageError
 @click.option("--out", type=click.Path(path_type=Path), help="Default: out/<recipe>/adapter.")
 def command(recipe: Path, data: Path | None, out: Path | None) -> None:
     """Train the adapter of RECIPE on its data. An interrupted training is resumed."""
+    from punie.factory import recipes
     from punie.factory.mlx import stages
 
     if stages.chosen(recipe):
@@ -31,16 +31,14 @@ def command(recipe: Path, data: Path | None, out: Path | None) -> None:
         ) from None
     folder = data or Path("out") / recipe.stem / "data"
     try:
-        table = tomllib.loads(recipe.read_text("utf-8")).get("train", {})
-        table.pop("backend", None)
         report = json.loads((folder / "meta.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"no data of {recipe}: {error}; run `punie generate` first") from None
-    options = TrainOptions(
-        data=folder / "train.jsonl",
-        validation=folder / "validation.jsonl",
-        out=out or Path("out") / recipe.stem / "adapter",
-        tools_hash=report["tools"],
-        **table,
-    )
-    click.echo(run(options))
+    given = {
+        "data": folder / "train.jsonl",
+        "validation": folder / "validation.jsonl",
+        "out": out or Path("out") / recipe.stem / "adapter",
+        "tools_hash": report.get("tools", ""),
+    }
+    table = {k: v for k, v in recipes.table(recipe, "train").items() if k != "backend"}
+    click.echo(run(recipes.checked(TrainOptions, table | given, f"{recipe}: [train]")))

@@ -15,7 +15,6 @@ import json
 import os
 import random
 import shutil
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from punie.errors import UsageError
-from punie.factory import corpus, generate
+from punie.factory import corpus, generate, recipes
 from punie.factory.examples import drafts as drafting
 from punie.factory.examples import making, wording
 from punie.factory.examples.inventory import Inventory
@@ -82,10 +81,7 @@ class Draft:
 
 def read_options(recipe: Path) -> ComposeOptions:
     """The options of a recipe file. Raises `UsageError` that names what is wrong."""
-    try:
-        table = tomllib.loads(recipe.read_text("utf-8")).get("compose", {})
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"recipe {str(recipe)!r} cannot be read: {error}") from None
+    table = recipes.table(recipe, "compose")
     known = ComposeOptions.__dataclass_fields__
     if unknown := sorted(set(table) - set(known)):
         raise UsageError(f"{recipe}: unknown keys {unknown} in [compose]; known: {sorted(known)}")

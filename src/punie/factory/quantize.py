@@ -12,17 +12,16 @@ import json
 import os
 import platform
 import shutil
-import tomllib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from punie.errors import UsageError
-from punie.factory import validate
+from punie.factory import recipes, validate
 from punie.factory.quantizing import divergence, report
 from punie.factory.quantizing.levels import (
     by_layer,
@@ -77,16 +76,8 @@ class QuantizeOptions(BaseModel):
 def read_options(recipe: Path, files: dict[str, Any]) -> QuantizeOptions:
     """The options of a recipe, `files` (those that are not None) over them. Raises UsageError
     that names what is wrong."""
-    try:
-        table = tomllib.loads(recipe.read_text("utf-8")).get("quantize", {})
-        return QuantizeOptions.model_validate(
-            table | {key: value for key, value in files.items() if value is not None}
-        )
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"recipe {str(recipe)!r} cannot be read: {error}") from None
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise UsageError("\n".join([f"{recipe}: [quantize] cannot be used:", *lines])) from None
+    given = {key: value for key, value in files.items() if value is not None}
+    return recipes.options(QuantizeOptions, recipe, "quantize", given)
 
 
 async def run(options: QuantizeOptions, settings: Settings, progress: Progress) -> Path:

@@ -328,6 +328,7 @@ async def workspace_symbols(
     paths = list(dict.fromkeys(f[0] for f in chosen))
     lists = await asyncio.gather(*(lookup.declarations(p) for p in paths))
     known = {(d.spot.path, d.start, d.name): d for each in lists for d in each}
+    shown = {path: lookup.workspace.relative(path) for path in paths}
     symbols = []
     for path, start, symbol in chosen:
         declared = known.get((path, start, symbol["name"]))
@@ -337,7 +338,7 @@ async def workspace_symbols(
             WorkspaceSymbol(
                 name=symbol["name"],
                 kind=symbol["kind"],
-                file=lookup.workspace.relative(path),
+                file=shown[path],
                 line=line,
                 container_name=owner.qualified if owner else "",
                 preview=lookup.source(path).line(line),

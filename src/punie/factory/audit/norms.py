@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from punie.errors import UsageError
+from punie.factory import recipes
 
 Span = tuple[float, float]
 """A least and a greatest share."""
@@ -82,19 +81,12 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def make(table: dict[str, Any], where: str = "[audit]") -> Norms:
     """The norms of a recipe's table. Raises `UsageError` that lists every mistake."""
-    name = table.get("norms", "release")
-    try:
-        return Norms.model_validate(PRESETS.get(name, {}) | table)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise UsageError(f"{where} cannot be used:\n  " + "\n  ".join(lines)) from None
+    preset = PRESETS.get(table.get("norms", "release"), {})
+    return recipes.checked(Norms, preset | table, where)
 
 
 def of_recipe(recipe: Path) -> Norms:
     """The norms of a recipe; the length of a row and the dialect are those it trains with."""
-    try:
-        table = tomllib.loads(recipe.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"recipe {str(recipe)!r} cannot be read: {error}") from None
-    trained = {k: v for k, v in table.get("train", {}).items() if k in ("longest", "dialect")}
-    return make(trained | table.get("audit", {}), f"{recipe}: [audit]")
+    trained = recipes.table(recipe, "train")
+    known = {key: trained[key] for key in ("longest", "dialect") if key in trained}
+    return make(known | recipes.table(recipe, "audit"), f"{recipe}: [audit]")

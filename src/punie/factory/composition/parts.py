@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from punie.errors import UsageError
+from punie.factory import recipes
 from punie.factory.intents import Direct, Intent, load
 from punie.tool import load_tools
 
@@ -53,18 +53,9 @@ class Composition(BaseModel):
 def read(recipe: Path) -> Composition | None:
     """The composition of a recipe, None where it states none. Raises `UsageError` that lists
     every mistake."""
-    try:
-        table = tomllib.loads(recipe.read_text("utf-8")).get("composition")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"recipe {str(recipe)!r} cannot be read: {error}") from None
-    if table is None:
+    if "composition" not in recipes.tables(recipe):
         return None
-    try:
-        composition = Composition.model_validate(table)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        text = "\n  ".join(lines)
-        raise UsageError(f"{recipe}: [composition] cannot be used:\n  {text}") from None
+    composition = recipes.options(Composition, recipe, "composition")
     intents, direct = load()
     problems = [
         f"part {number}: {problem}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from punie.errors import UsageError
+from punie.factory import recipes
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,7 @@ SHARES = ("direct_share", "repairs", "unknown", "ambiguous", "followups", "valid
 
 def read_options(recipe: Path) -> GenerateOptions:
     """The options of a recipe file. Raises `UsageError` that names what is wrong."""
-    try:
-        table = tomllib.loads(recipe.read_text("utf-8")).get("generate", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"recipe {str(recipe)!r} cannot be read: {error}") from None
+    table = recipes.table(recipe, "generate")
     known = set(GenerateOptions.__dataclass_fields__)
     if unknown := sorted(set(table) - known):
         raise UsageError(f"{recipe}: unknown keys {unknown} in [generate]; known: {sorted(known)}")

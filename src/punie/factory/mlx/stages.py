@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import json
 import sys
-import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from punie.engine.mlx import require
 from punie.errors import UsageError
+from punie.factory import recipes
 from punie.factory.mlx.options import MlxFuseOptions, MlxQuantizeOptions, MlxTrainOptions
-
-Options = TypeVar("Options", bound=BaseModel)
 
 
 def chosen(recipe: Path) -> bool:
     """Whether a recipe trains with MLX. Raises UsageError for a recipe that cannot be read or a
     backend that there is none of."""
-    backend = _table(recipe, "train").get("backend", "torch")
+    backend = recipes.table(recipe, "train").get("backend", "torch")
     if backend not in ("torch", "mlx"):
         raise UsageError(f"{recipe}: no backend {backend!r}; known: torch, mlx")
     return bool(backend == "mlx")
@@ -46,7 +42,7 @@ def train(recipe: Path, data: Path | None = None, out: Path | None = None) -> Pa
         "out": out or folder / "adapter",
         "tools_hash": report["tools"],
     }
-    return run(_options(MlxTrainOptions, recipe, "train", given), _show)
+    return run(recipes.options(MlxTrainOptions, recipe, "train", given), _show)
 
 
 def fuse(recipe: Path, adapter: Path | None = None, out: Path | None = None) -> Path:
@@ -56,7 +52,7 @@ def fuse(recipe: Path, adapter: Path | None = None, out: Path | None = None) -> 
 
     folder = Path("out") / recipe.stem
     given = {"adapter": adapter or folder / "adapter", "out": out or folder / "fused"}
-    return run(_options(MlxFuseOptions, recipe, "fuse", given))
+    return run(recipes.options(MlxFuseOptions, recipe, "fuse", given))
 
 
 def quantize(
@@ -69,7 +65,7 @@ def quantize(
     folder = Path("out") / recipe.stem
     given: dict[str, Any] = {"fused": fused or folder / "fused", "out": out or folder / "model"}
     given |= {"bits": bits} if bits else {}
-    return run(_options(MlxQuantizeOptions, recipe, "quantize", given))
+    return run(recipes.options(MlxQuantizeOptions, recipe, "quantize", given))
 
 
 def _show(done: int, total: int, text: str) -> None:
@@ -77,20 +73,3 @@ def _show(done: int, total: int, text: str) -> None:
         print(f"\r{text:<100}", end="\n" if done == total else "", file=sys.stderr, flush=True)
     else:
         print(text, file=sys.stderr, flush=True)
-
-
-def _table(recipe: Path, name: str) -> dict[str, Any]:
-    try:
-        table: dict[str, Any] = tomllib.loads(recipe.read_text("utf-8")).get(name, {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"recipe {str(recipe)!r} cannot be read: {error}") from None
-    return table
-
-
-def _options(kind: type[Options], recipe: Path, name: str, given: dict[str, Any]) -> Options:
-    try:
-        return kind.model_validate(_table(recipe, name) | given)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        text = "\n  ".join(lines)
-        raise UsageError(f"{recipe}: [{name}] cannot be used:\n  {text}") from None

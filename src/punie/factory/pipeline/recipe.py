@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from punie.errors import PunieError, UsageError
-from punie.factory import corpus, generate
+from punie.factory import corpus, generate, recipes
 from punie.factory.audit.norms import of_recipe
 from punie.factory.corpus import Source
 from punie.factory.fuse import FuseOptions
@@ -95,10 +94,7 @@ class Recipe:
 def read(path: Path, known: Sequence[str]) -> Recipe:
     """Read a recipe; `known` are the tables that there may be. Raises UsageError that lists
     every mistake of every table."""
-    try:
-        tables = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"recipe {str(path)!r} cannot be read: {error}") from None
+    tables = recipes.tables(path)
     mistakes: list[str] = []
 
     def attempt(table: str, make: Callable[[], Any]) -> Any:
