@@ -23,6 +23,8 @@ _DEFINED = re.compile(
 )
 
 
+PLACES = 5
+"""Places that a note lists."""
 MOST_KEPT = 4096
 """Files whose declarations are kept between tool calls."""
 _kept: dict[Path, tuple[Any, list[Declaration]]] = {}
@@ -378,3 +380,9 @@ def _whole_file(link: dict[str, Any]) -> bool:
 def path_of(uri: str) -> Path:
     """The path of a `file:` URI."""
     return shared_path(unquote(urlsplit(uri).path))
+
+
+def enumerated(places: Sequence[str]) -> str:
+    """The first places, and how many more there are."""
+    more = f" and {len(places) - PLACES} more" if len(places) > PLACES else ""
+    return ", ".join(places[:PLACES]) + more

@@ -15,14 +15,12 @@ from itertools import groupby
 from pathlib import Path
 
 from punie.declaration import CLASS, Declaration, Spot
-from punie.outline import Outline
+from punie.outline import Outline, enumerated
 
 LOOKED_UP = 300
 """Places that are looked up for one answer."""
 FIRST = 2
 """Places of a file without known uses that tell whether the server leaves the file out."""
-PLACES = 5
-"""Places that a note lists."""
 
 
 @dataclass
@@ -125,9 +123,8 @@ def _said(outline: Outline, thing: Declaration, unknown: list[Spot], left: int) 
 
 def _enumerate(outline: Outline, spots: list[Spot]) -> str:
     """`file:line` of the first places; lines of one file once each."""
-    shown = [place for place, _ in groupby(outline.show(spot) for spot in sorted(spots, key=_key))]
-    more = f" and {len(shown) - PLACES} more" if len(shown) > PLACES else ""
-    return ", ".join(shown[:PLACES]) + more
+    shown = groupby(outline.show(spot) for spot in sorted(spots, key=_key))
+    return enumerated([place for place, _ in shown])
 
 
 def _key(spot: Spot) -> tuple[str, int, int]:

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from punie.declaration import CLASS, FUNCTIONS, METHODS, MODULE, Declaration, Spot
-from punie.outline import Outline, path_of
+from punie.outline import Outline, enumerated, path_of
 from punie.overlooked import Uses, overlooked
-
-PLACES = 5
-"""Places that a note lists."""
+from punie.silence import unsaid
 
 
 async def everywhere(
@@ -21,8 +19,8 @@ async def everywhere(
     if declarations and declarations[0].kind == MODULE:
         module = declarations[0]
         found = Uses(await module_uses(outline, module))
-        found.note = await mentioned(outline, module.qualified, set(found.direct))
-        return found
+        notes = [await mentioned(outline, module.qualified, set(found.direct))]
+        return await _noted(outline, found, declarations, notes)
     start = dict.fromkeys([*spots, *(d.spot for d in declarations if d.kind)])
     overrides = await overriding(outline, declarations)
     known = [*declarations, *overrides]
@@ -40,6 +38,15 @@ async def everywhere(
         more.note,
         await mentioned(outline, name, seen) if name else "",
     ]
+    return await _noted(outline, found, declarations, notes)
+
+
+async def _noted(
+    outline: Outline, found: Uses, declarations: list[Declaration], notes: list[str]
+) -> Uses:
+    """The uses with their notes; where there are none, with all that may still be one."""
+    if not found.direct and not found.override:
+        notes.append(await unsaid(outline, declarations, "; ".join(notes)))
     found.note = "; ".join(note for note in notes if note)
     return found
 
@@ -162,7 +169,7 @@ async def mentioned(outline: Outline, name: str, uses: set[Spot]) -> str:
     said = await asyncio.to_thread(_read_mentions, outline, name, uses, paths)
     odd = [outline.workspace.relative(path) for path in await outline.files_with(name, odd=True)]
     if odd:
-        said.append(f"in files that are not UTF-8 and were not searched ({_enumerate(odd)})")
+        said.append(f"in files that are not UTF-8 and were not searched ({enumerated(odd)})")
     return f"{name} also stands {' and '.join(said)}" if said else ""
 
 
@@ -181,10 +188,5 @@ def _read_mentions(outline: Outline, name: str, uses: set[Spot], paths: list[Pat
     said = []
     for where, places in (("__all__", exported), ("strings", [p for _, p in strings])):
         if places:
-            said.append(f"in {where} ({_enumerate(places)})")
+            said.append(f"in {where} ({enumerated(places)})")
     return said
-
-
-def _enumerate(places: list[str]) -> str:
-    more = f" and {len(places) - PLACES} more" if len(places) > PLACES else ""
-    return ", ".join(places[:PLACES]) + more

@@ -1,0 +1,95 @@
+"""What "no references" would leave unsaid: on such an answer somebody deletes live code.
+
+No reader of Python knows entry points, templates, notebooks, scripts without a suffix, code that
+another version runs, or what a framework does with a decorated function. So a thing without known
+uses is looked for as a word in all files that git does not ignore, and where it stands is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import stat
+import time
+from collections.abc import Iterable
+
+from punie.declaration import MODULE, Declaration
+from punie.errors import ToolFailure
+from punie.grep import Search
+from punie.listing import listing
+from punie.outline import Outline, enumerated
+
+SECONDS = 3.0
+"""Time for the search; what it found until then is told."""
+MOST = 2000
+"""Lines with the name that are looked at."""
+KNOWN = frozenset(
+    {"property", "staticmethod", "classmethod", "overload", "override", "abstractmethod", "final"}
+    | {"cached_property", "setter", "getter", "deleter", "cache", "lru_cache", "wraps", "dataclass"}
+    | {"contextmanager", "asynccontextmanager", "total_ordering", "runtime_checkable"}
+)
+"""Decorators that hand what they decorate to nobody."""
+_DECORATOR = re.compile(r"[ \t]*@[ \t]*([\w.]+)")
+
+
+async def unsaid(outline: Outline, declarations: list[Declaration], said_before: str) -> str:
+    """How a thing that nothing uses may be used all the same, in words; empty when it is not.
+
+    Files that `said_before`, the other notes, names are not told again."""
+    if not declarations or not declarations[0].kind or declarations[0].inside_function:
+        return ""
+    thing = declarations[0]
+    if thing.member and re.fullmatch(r"__\w+__", thing.name):
+        return f"Python itself calls {thing.name}, which is not counted"
+    said = []
+    if decorators := _decorators(outline, declarations):
+        listed = " and ".join(decorators)
+        said.append(f"what {listed} does with {thing.name} is not counted")
+    found, whole = await _places(outline, declarations)
+    known = set(re.findall(r"([^\s(),]+):\d+", said_before))
+    places = [place for place in found if place.rpartition(":")[0] not in known]
+    if places:
+        said.append(f"the word {thing.name} stands as text in {enumerated(places)}")
+    if not whole:
+        said.append(f"not all files could be searched for the word {thing.name}")
+    return "; ".join(said)
+
+
+def _decorators(outline: Outline, declarations: Iterable[Declaration]) -> list[str]:
+    """Decorators that may register what they decorate, as `@app.route`."""
+    found: dict[str, None] = {}
+    for each in declarations:
+        if each.kind == MODULE:
+            continue
+        source = outline.source(each.spot.path)
+        for line in range(each.start[0], each.spot.line):
+            match = _DECORATOR.match(source.line(line))
+            if match and match[1].rpartition(".")[2] not in KNOWN:
+                found[f"@{match[1]}"] = None
+    return list(found)
+
+
+async def _places(outline: Outline, declarations: list[Declaration]) -> tuple[list[str], bool]:
+    """`file:line` wherever the name stands and is not declared; and whether all was searched."""
+    name = declarations[0].name
+    workspace = outline.workspace
+    search = Search(name, plain=True, limit=MOST)
+    until = time.monotonic() + SECONDS
+    try:
+        files = await listing(workspace, workspace.root, SECONDS)
+        named = [(path, at.st_size) for path, at in files.items() if stat.S_ISREG(at.st_mode)]
+        root = os.fsencode(workspace.root)
+        await asyncio.to_thread(search.run, root, named, lambda: time.monotonic() > until)
+        whole = search.count <= MOST and not search.skipped
+    except (ToolFailure, TimeoutError):
+        whole = False
+    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    declared = re.compile(rf"\b(?:def|class)[ \t]+{re.escape(name)}\b")
+    own = {f"{workspace.relative(d.spot.path)}:{d.spot.line}" for d in declarations}
+    places = [
+        f"{file}:{line}"
+        for file, line, text, _ in search.matches
+        if word.search(text) and not declared.search(text)
+    ]
+    return [place for place in places if place not in own], whole
