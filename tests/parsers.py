@@ -7,14 +7,17 @@ Every other error is a crash. `test_fuzz.py` and `benchmarks/fuzz.py` feed them.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from punie import gitconfig
 from punie.answers import SHAPES, misfit
 from punie.engine.copying import literals
 from punie.errors import PunieError
 from punie.jsonrpc import receive
+from punie.lsp import hover_parts
 from punie.porcelain import (
     parse_blame,
     parse_branches,
@@ -94,6 +97,19 @@ def _python(data: bytes) -> list[str]:
     return [name.text for name in names]
 
 
+def _answer(data: bytes) -> list[str]:
+    """The shapes of whatever answer a server may give."""
+    try:
+        given = json.loads(data)
+    except (ValueError, RecursionError):
+        given = data.decode("utf-8", "replace")
+    return [misfit(method, given) for method in SHAPES]
+
+
+def _hover(data: bytes) -> tuple[str, str]:
+    return hover_parts(data.decode("utf-8", "replace"))
+
+
 _HERE = Workspace(Path(__file__).parent)
 TARGETS: dict[str, Target] = {
     "status": _refusing(parse_status),
@@ -105,6 +121,9 @@ TARGETS: dict[str, Target] = {
     "lint": _refusing(read_lint, _HERE, error=ValueError),
     "types": _refusing(read_types, _HERE, error=ValueError),
     "report": read_report,
+    "settings": gitconfig.read,
+    "answer": _answer,
+    "hover": _hover,
     "framing": _framed,
     "literals": literals,
     "prompt": _prompt,

@@ -56,7 +56,7 @@ def test_every_sufficient_part_of_an_address_finds_the_same(ask: Session) -> Non
         ({"symbol": "find user"}, "no Python name"),
         ({"symbol": "find_usr"}, "no symbol 'find_usr' in the workspace; did you mean find_user"),
         ({"symbol": "Find_User"}, "did you mean find_user?"),
-        ({"symbol": "User.sav"}, r"User (shop/models.py:36) has no 'sav'; it has save"),
+        ({"symbol": "User.sav"}, r"User (shop/models.py:36) declares no 'sav'; it declares save"),
         ({"symbol": "text"}, "'text' is only a local name, as at shop/alike.py:"),
         ({"symbol": "Usr.save"}, "no symbol 'Usr.save'"),
         ({"symbol": "User", "file_path": "shop/alike.py"}, "it is declared at User (shop/models"),

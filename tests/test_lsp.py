@@ -16,6 +16,8 @@ import pytest
 from punie.errors import ToolFailure
 from punie.jsonrpc import Connection
 from punie.lsp import Server
+from punie.tool import load_tools
+from punie.wrap import Context, call
 from repos import write
 from servers import FILES, alive, names, run, serving, state
 
@@ -49,6 +51,24 @@ def test_a_stopped_server_is_replaced(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(tmp_path, timeout=0.7) as server:
             await check(server)
+
+    write(tmp_path, FILES)
+    asyncio.run(main())
+
+
+def test_a_server_that_is_silent_keeps_no_other_tool_waiting(tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, "-c", "import time; time.sleep(60)"])
+
+    async def main() -> None:
+        async with serving(tmp_path, timeout=30.0, language_server=command) as server:
+            asking = asyncio.create_task(names(server, "helper"))
+            context = Context(server.workspace, server.settings, server)
+            start = time.monotonic()
+            result, _ = await call(load_tools()["read_file"], context, {"path": "pkg/core.py"})
+            assert result.success
+            assert time.monotonic() - start < 5
+            assert not asking.done()
+            asking.cancel()
 
     write(tmp_path, FILES)
     asyncio.run(main())
@@ -162,6 +182,8 @@ def test_the_server_ends_by_itself_when_our_process_is_killed(tmp_path: Path) ->
 import asyncio, os, signal
 from pathlib import Path
 from punie.lsp import Server
+from punie.tool import load_tools
+from punie.wrap import Context, call
 from punie.settings import Settings
 from punie.workspace import Workspace
 async def main():

@@ -100,7 +100,7 @@ def test_attributes_set_side_by_side_are_found(ask: Session) -> None:
     assert declared(ask("goto_definition", symbol="Shape.left")) == [f"shapes/base.py:{number}:14"]
     assert declared(ask("goto_definition", symbol="Square.rest")) == [f"shapes/base.py:{number}:39"]
     assert used(ask("find_references", symbol="Shape.left")) == ["use.py:9"]
-    assert "has no 'lefft'; it has" in ask.fails("hover", symbol="Shape.lefft")
+    assert "declares no 'lefft'; it declares" in ask.fails("hover", symbol="Shape.lefft")
 
 
 def test_variables_of_a_class_inside_a_function_are_its_own(ask: Session) -> None:
@@ -131,7 +131,7 @@ def test_what_is_wrapped_by_untyped_decorators_is_still_described(ask: Session) 
     ("symbol", "hint"),
     [
         ("Shpe.area", "did you mean Shape.area or Square.area"),
-        ("Shape.aera", "Shape (shapes/base.py:12) has no 'aera'; it has area"),
+        ("Shape.aera", "Shape (shapes/base.py:12) declares no 'aera'; it declares area"),
         ("Sqare", "did you mean Square"),
         ("shapes.bse.Shape", "did you mean Shape"),
         ("shapes.rond", "did you mean"),

@@ -18,9 +18,9 @@ FILES: dict[str, str | bytes] = {
         "def unsaid_twice(): ...\n\n\n"
         "class Box:\n    def __init__(self, side=1):\n        self.side = side\n\n"
         "    def __add__(self, other):\n        return Box(other)\n\n"
-        "    def keep(self): ...\n\n    def lone(self): ...\n\n\n"
-        "class Keeper(Protocol):\n    def keep(self): ...\n\n\n"
-        "def through(keeper: Keeper):\n    keeper.keep()\n"
+        "    def keep(self): ...\n\n    def held(self): ...\n\n    def lone(self): ...\n\n\n"
+        "class Keeper(Protocol):\n    def held(self): ...\n\n\n"
+        "def through(keeper: Keeper):\n    keeper.held()\n"
     ),
     "app/web.py": (
         "from functools import cache\n\n\nclass App:\n    def route(self, path):\n"
@@ -33,6 +33,9 @@ FILES: dict[str, str | bytes] = {
     "app/forms.py": (
         "from app.core import Box\n\n\ndef read(box, **rest):\n    match box:\n"
         "        case Box(side=2):\n            return 2\n"
+    ),
+    "app/names.py": (
+        "from app.core import Box as Crate\n\n\nclass Big(Crate): ...\n\n\nCrate().keep()\n"
     ),
     "bin/tool": "#!/usr/bin/env python3\nfrom app.core import by_script\n\nby_script()\n",
     "notes.ipynb": '{"cells": [{"source": ["by_notebook()"]}]}\n',
@@ -56,7 +59,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         ("by_template", "page.html:1"),
         ("late", "app/dated.py:6"),
         ("unsaid_twice", "venv/more.py:1"),
-        ("Box.keep", "app/core.py:43"),
+        ("Box.held", "app/core.py:45"),
     ],
 )
 def test_where_a_name_stands_as_text_is_told(ask: Session, symbol: str, place: str) -> None:
@@ -83,6 +86,19 @@ def test_a_decorator_that_may_register_is_named_and_a_plain_one_is_not(ask: Sess
 def test_what_stands_nowhere_else_has_no_note(ask: Session, symbol: str) -> None:
     result = ask("find_references", symbol=symbol)
     assert (result.success, result.reference_count, result.note) == (True, 0, "")
+
+
+def test_a_member_is_known_under_the_name_that_its_class_is_imported_as(ask: Session) -> None:
+    found = [ask("find_references", symbol=f"{owner}.keep") for owner in ("Box", "Crate")]
+    assert [[(r.file, r.line) for r in each.references] for each in found] == [
+        [("app/names.py", 7)]
+    ] * 2
+    assert "Box (app/core.py:" in ask.fails("find_references", symbol="Crate.kep")
+
+
+def test_a_query_that_fits_nothing_gets_the_nearest_names(ask: Session) -> None:
+    result = ask("workspace_symbols", query="unusde")
+    assert (result.symbol_count, result.parse_error) == (0, "no such name; did you mean unused?")
 
 
 def test_files_that_cannot_be_searched_are_said(ask: Session) -> None:

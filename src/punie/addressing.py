@@ -7,6 +7,7 @@ told apart is a `ToolFailure` that lists the candidates.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 from collections.abc import Iterable, Sequence
@@ -230,6 +231,10 @@ class Lookup(Outline):
         if len(owners) > 1:
             raise self._ambiguous(".".join(head), owners)
         if not owners:
+            owners = await self._imported_as(head) if head else []
+            if mine := [c for o in owners for d in o for c in d.children if c.name == name]:
+                return Target(symbol, tuple(c.spot for c in mine), tuple(mine))
+        if not owners:
             return None
         for base in await self.bases(owners[0][0]):
             members = [c for c in base.children if c.name == name]
@@ -241,8 +246,17 @@ class Lookup(Outline):
                 return Target(symbol, tuple(m.spot for m in members), tuple(members), note)
         own = {c.name for c in owners[0][0].children}
         near = difflib.get_close_matches(name, own, 3, 0.5) or sorted(own)[:LISTED]
-        place = self._list(owners[:1])
-        raise ToolFailure(f"{place} has no {name!r}; it has {', '.join(near) or 'no members'}")
+        place, there = self._list(owners[:1]), ", ".join(near) or "no members"
+        raise ToolFailure(f"{place} declares no {name!r}; it declares {there}")
+
+    async def _imported_as(self, head: list[str]) -> list[list[Declaration]]:
+        """The class of the workspace that is imported under another name, if there is one."""
+        with contextlib.suppress(ToolFailure):
+            use = await self._used(".".join(head))
+            found = [d for d in await self.definitions(use.spots[0]) if d.kind == CLASS]
+            inside = [d for d in found if self.workspace.root in d.spot.path.parents]
+            return group(inside)[:1]
+        return []
 
     async def _used(self, symbol: str) -> Target:
         """What the workspace uses under a name without declaring it, such as `json.dumps`."""

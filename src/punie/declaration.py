@@ -79,3 +79,15 @@ def group(declarations: Iterable[Declaration]) -> list[list[Declaration]]:
     for each in declarations:
         things.setdefault((each.spot.path.with_suffix(""), each.qualified), []).append(each)
     return list(things.values())
+
+
+SCATTERED = 4
+"""Rank of a name that holds the query's letters in order, but not together."""
+
+
+def rank(name: str, query: str) -> tuple[int, int, str]:
+    """Equal before equal but for case, prefix, substring, the rest; shorter names first."""
+    lower, wanted = name.lower(), query.lower()
+    tests = [name == query, lower == wanted, lower.startswith(wanted), wanted in lower]
+    place = tests.index(True) if True in tests else len(tests)
+    return place, len(name), name

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from punie.addressing import Lookup, Target
-from punie.declaration import MODULE, Declaration, Spot
+from punie.declaration import MODULE, SCATTERED, Declaration, Spot, rank
 from punie.errors import ToolFailure, UsageError
 from punie.lsp import hover_parts
 from punie.overlooked import unlisted
@@ -319,7 +319,7 @@ async def workspace_symbols(
         inside = [d for each in lists for d in each if d.answers([*parts[:-1], d.name])]
         fitting = {(d.spot.path, d.start) for d in inside}
         found = [f for f in found if f[:2] in fitting]
-    ranked = [(_rank(f[2]["name"], parts[-1]), f) for f in found]
+    ranked = [(rank(f[2]["name"], parts[-1]), f) for f in found]
     if any(rank[0] < SCATTERED for rank, _ in ranked):
         # Names that merely hold the letters in order are a help only when nothing else is there.
         ranked = [each for each in ranked if each[0][0] < SCATTERED]
@@ -344,21 +344,14 @@ async def workspace_symbols(
                 preview=lookup.source(path).line(line),
             )
         )
+    near = [] if symbols else await lookup.nearest(parts[-1])
     return WorkspaceSymbolsResult(
-        query=query, symbols=symbols, symbol_count=len(found), truncated=cut
+        parse_error=f"no such name; did you mean {', '.join(near)}?" if near else None,
+        query=query,
+        symbols=symbols,
+        symbol_count=len(found),
+        truncated=cut,
     )
-
-
-SCATTERED = 4
-"""Rank of a name that holds the query's letters in order, but not together."""
-
-
-def _rank(name: str, query: str) -> tuple[int, int, str]:
-    """Equal before equal but for case, prefix, substring, the rest; shorter names first."""
-    lower, wanted = name.lower(), query.lower()
-    tests = [name == query, lower == wanted, lower.startswith(wanted), wanted in lower]
-    place = tests.index(True) if True in tests else len(tests)
-    return place, len(name), name
 
 
 # --- hover
