@@ -381,7 +381,7 @@ def test_mcp_shows_escapes_in_texts_and_questions(escapes: Adversary) -> None:
 
 def test_acp_shows_escapes_in_titles_contents_and_options(escapes: Adversary) -> None:
     pytest.importorskip("acp")
-    from test_acp import desk
+    from acp_desk import desk
 
     async def go() -> None:
         run = f"run_command('echo ' + {ESCAPES!r})"

@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from punie.approvals import Rule
 from punie.errors import ApprovalRefused, ToolFailure, UsageError
 from punie.settings import Settings
 from punie.tool import DEFAULT_LIMIT, Effect, Item, Result, Tool, short
-from punie.workspace import Workspace
+from punie.workspace import Completed, Workspace
 
 if TYPE_CHECKING:
     from punie.lsp import LanguageServer
@@ -66,6 +67,17 @@ class Allow:
         """Always True."""
         self.requests.append(request)
         return True
+
+
+class Editor(Protocol):
+    """The program in which the user works, where that does some things itself."""
+
+    async def write(self, path: Path, text: str) -> bool:
+        """Write a text file; False when it leaves that to Punie. Raises `ToolFailure`."""
+
+    async def run(self, command: str, seconds: float) -> Completed | None:
+        """Run a shell command for at most so long; None when it leaves that to Punie. Raises
+        `ToolFailure`."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +141,8 @@ class Context:
     """What the tool's preview made and the user approved, for the tool to carry out."""
     watcher: Watcher = unwatched
     """Told of programs and calls as they start and end."""
+    editor: Editor | None = None
+    """What writes files and runs commands instead of Punie, after approval."""
     printed: Callable[[str], None] = unheard
     """Gets what a program prints as it comes, in whole lines: together its `stdout`."""
 

@@ -1,8 +1,8 @@
 """The Agent Client Protocol, version 1: Punie in editors, over standard input and output.
 
 Beyond the protocol: a prompt's images and sound are refused; of a mentioned file only the path
-reaches the model, which reads it with its tools; the client's terminals and MCP servers are not
-used. Of the client's file system only `fs/read_text_file` is used, before a write.
+reaches the model, which reads it with its tools; the client's MCP servers are not used.
+Its file system and terminals are, see `punie.serve.client`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from acp.agent.connection import AgentSideConnection
 from punie import __version__
 from punie.errors import PunieError
 from punie.models.spec import Model
+from punie.serve.client import Abilities
 from punie.serve.lines import Lines, standard_streams
 from punie.serve.session import MODES, OpenContext, Session
 from punie.serve.sessions import Record, Sessions
@@ -52,7 +53,7 @@ class Server:
         self.models, self.mode, self.store = models, mode, store or Sessions()
         self.sessions: dict[str, Session] = {}
         self._loaded: dict[str, asyncio.Task[Model]] = {}
-        self._reads = False
+        self._abilities = Abilities()
         self._client: acp.Client
 
     def on_connect(self, conn: acp.Client) -> None:
@@ -66,8 +67,7 @@ class Server:
         **rest: Any,
     ) -> schema.InitializeResponse:
         """Agree on version 1, the only one there is."""
-        files = client_capabilities.fs if client_capabilities else None
-        self._reads = bool(files and files.read_text_file)
+        self._abilities = Abilities.of(client_capabilities)
         return schema.InitializeResponse(
             protocol_version=acp.PROTOCOL_VERSION,
             agent_info=schema.Implementation(name="punie", title="Punie", version=__version__),
@@ -182,7 +182,7 @@ class Server:
         query = question(prompt, Path(session.record.workspace))
         if not query.strip():
             raise _wrong("the question is empty: write what you want to know")
-        work = session.ask(query, self._client, self._reads, self.store)
+        work = session.ask(query, self._client, self._abilities, self.store)
         session.turn = asyncio.create_task(work)
         try:
             await asyncio.wait([session.turn])

@@ -17,6 +17,7 @@ from acp import interfaces, schema
 from punie.agent import Agent, Answer
 from punie.models.spec import Model
 from punie.sandbox import Sandbox
+from punie.serve.client import Abilities
 from punie.serve.sessions import MOST_TITLE, Record, Sessions
 from punie.serve.turn import Turn
 from punie.settings import Settings
@@ -54,14 +55,14 @@ class Session:
         return self._asking is not None and await self._asking.approve(request)
 
     async def ask(
-        self, query: str, client: interfaces.Client, reads: bool, store: Sessions
+        self, query: str, client: interfaces.Client, abilities: Abilities, store: Sessions
     ) -> None:
         """Answer a question and show all that happens; cancelled, close what is open.
 
         Raises `PunieError` when there is no usable model. The turn is stored in any case.
         """
         context, sandbox = await self._collaborators()
-        turn = Turn(self.record.id, client, context, self.allowed, reads)
+        turn = Turn(self.record.id, client, context, self.allowed, abilities)
         block = schema.TextContentBlock(type="text", text=query)
         said = schema.UserMessageChunk(session_update="user_message_chunk", content=block)
         turn.updates.append(said.model_dump(mode="json", by_alias=True, exclude_none=True))
@@ -69,12 +70,13 @@ class Session:
         try:
             model = await asyncio.shield(self._open_model(self._now()))
             self._asking, context.watcher = turn, turn.watch
+            context.editor = turn.client_side()
             answer = await _agent(model, sandbox, context).ask(query, self.record.messages)
             self.record.messages = answer.messages
             await turn.say(_told(answer))
             self._trace(answer)
         finally:
-            self._asking, context.watcher = None, unwatched
+            self._asking, context.watcher, context.editor = None, unwatched, None
             try:
                 await turn.close()
             finally:

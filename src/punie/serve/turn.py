@@ -15,6 +15,7 @@ from acp import interfaces, schema
 
 from punie.errors import ApprovalRefused
 from punie.serve import looks
+from punie.serve.client import Abilities, ClientSide
 from punie.terminal import visible
 from punie.tool import Effect, Tool, load_tools
 from punie.wrap import (
@@ -44,6 +45,8 @@ class _Open:
     id: str
     tool: Tool
     arguments: dict[str, Any]
+    terminal: list[schema.TerminalToolCallContent] = field(default_factory=list)
+    """The client's terminal that shows what a command prints."""
 
 
 @dataclass
@@ -55,8 +58,7 @@ class Turn:
     context: Context
     allowed: set[tuple[str, str]]
     """(tool, subject) of what the user allowed for the session; shared with later turns."""
-    reads: bool = False
-    """Whether the client reads files for us, unsaved changes included."""
+    abilities: Abilities
     updates: list[dict[str, Any]] = field(default_factory=list)
     """What was shown, as it was sent."""
     _program: str = ""
@@ -101,7 +103,7 @@ class Turn:
                 workspace = self.context.workspace
                 options: dict[str, Any] = {}
                 if done.tool.effect is not Effect.WRITE:  # a write shows its diff
-                    options["content"] = [looks.fenced(str(result))]
+                    options["content"] = [*done.terminal, looks.fenced(str(result))]
                 elif not call.ok:
                     options["content"] = [looks.text(f"{call.error}")]
                 if found := looks.places(workspace, done.arguments, result):
@@ -140,6 +142,19 @@ class Turn:
         await self._update(self._call.id, status="in_progress")
         return True
 
+    def client_side(self) -> ClientSide:
+        """The client as the tools of this turn use it."""
+        context = self.context
+
+        async def embed(terminal: schema.TerminalToolCallContent) -> None:
+            if self._call:
+                self._call.terminal = [terminal]
+                await self._update(self._call.id, status="in_progress", content=[terminal])
+
+        most = int(context.settings.output_kb * 1024)
+        root = context.workspace.root
+        return ClientSide(self.session, self.client, self.abilities, root, most, embed)
+
     async def close(self) -> None:
         """Close as failed whatever is still open."""
         await self._close_call()
@@ -168,8 +183,8 @@ class Turn:
 
         Raises `ApprovalRefused`. A client that cannot read the file has nothing unsaved in it.
         """
-        plan = looks.planned(self.context, tool, request.arguments) if self.reads else None
-        if plan is None or plan.before is None:
+        plan = looks.planned(self.context, tool, request.arguments)
+        if not self.abilities.reads or plan is None or plan.before is None:
             return
         try:
             read = await self.client.read_text_file(session_id=self.session, path=str(plan.target))

@@ -20,7 +20,7 @@ from punie.errors import ToolFailure
 from punie.tool import Doc, Effect, LineArg, Result, tool
 from punie.tools.quality import RuffViolation, TypeDiagnostic, check_lint, check_types
 from punie.workspace import Workspace
-from punie.wrap import Context
+from punie.wrap import Context, Editor
 
 LARGEST = 32 * 2**20
 """Bytes of the largest file that is read."""
@@ -188,6 +188,20 @@ class Plan:
             raise ToolFailure(f"content of {self.given!r} would not be read back as it is")
         return data
 
+    def _plain(self) -> bool:
+        """Whether an editor that knows texts only would write the same bytes."""
+        return self.after.encode() == self.new and self.target.parent.is_dir()
+
+    def _otherwise(self, now: bytes | None) -> ToolFailure:
+        """What to say of an editor that wrote something else; that, too, can be undone."""
+        if now == self.old:
+            return ToolFailure(f"the editor has not written {self.given!r}: nothing changed")
+        undo.record(self.workspace.root, self.target, self.old, now or b"")
+        return ToolFailure(
+            f"the editor wrote {self.given!r} otherwise than approved (it may format files when it "
+            "saves them): look at it, or take it back with `punie undo`"
+        )
+
     def _now(self) -> bytes | None:
         try:
             return self.target.read_bytes()
@@ -196,8 +210,9 @@ class Plan:
         except OSError as error:
             raise ToolFailure(f"{self.shown!r} cannot be read: {error.strerror}") from None
 
-    def write(self) -> None:
-        """Journal the old content, then write. `ToolFailure` when either cannot be done.
+    async def write(self, editor: Editor | None = None) -> None:
+        """Journal the old content, then write, or have the editor write what it can: UTF-8 in a
+        folder that is there. `ToolFailure` when either cannot be done.
 
         What changed since the plan was made is not overwritten: nobody has seen that diff.
         """
@@ -210,7 +225,15 @@ class Plan:
         entry = None
         try:
             entry = undo.record(self.workspace.root, self.target, self.old, self.new)
-            self.workspace.write_atomic(self.target, self.new, new=self.old is None)
+            if not (editor and self._plain() and await editor.write(self.target, self.after)):
+                self.workspace.write_atomic(self.target, self.new, new=self.old is None)
+            elif (now := self._now()) != self.new:
+                undo.forget(entry)
+                raise self._otherwise(now)
+        except ToolFailure:
+            if entry is not None and self._now() == self.old:
+                undo.forget(entry)
+            raise
         except OSError as error:
             if entry is not None:
                 undo.forget(entry)
@@ -233,7 +256,7 @@ async def write_file(context: Context, path: TextFileArg, content: ContentArg) -
         return result
     python = plan.target.suffix in (".py", ".pyi")
     before = await _check(context, plan) if python and plan.old is not None else ([], [])
-    plan.write()
+    await plan.write(context.editor)
     after = await _check(context, plan) if python else ([], [])
     if before is None or after is None:
         result.parse_error = "written, but its types and style could not be checked"

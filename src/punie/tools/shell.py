@@ -50,7 +50,9 @@ async def run_command(context: Context, command: CommandArg) -> CommandResult:
     seconds = context.settings.test_seconds
     shell = ["/bin/sh", "-c", command]
     path = {"PATH": os.environ.get("PATH")}  # relative parts, too: it is the user's own command
-    done = await context.workspace.run(shell, timeout=seconds, env=path, leash=True)
+    done = await context.editor.run(command, seconds) if context.editor else None
+    if done is None:
+        done = await context.workspace.run(shell, timeout=seconds, env=path, leash=True)
     # Two long outputs share the room evenly; a short one leaves its rest to the other.
     most = int(context.settings.output_kb * 850)
     out = middle_cut(done.out, max(most - len(done.err.encode()), most // 2))
