@@ -82,6 +82,18 @@ def _answers_before(adapter: Path | None) -> Collection[str]:
     return answers or ()
 
 
+def _tool_counts(data: Path) -> dict[str, int]:
+    """How many training examples use each tool, as `punie generate` counted them; the monitor
+    holds what is asked against it."""
+    try:
+        counts: dict[str, int] = json.loads((data / "meta.json").read_text("utf-8"))["train"][
+            "tools"
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return counts
+
+
 def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> None:
     """Write the adapter, exact and as shipped, its card, and meta.json."""
     network, out = trainer.network, options.out
@@ -129,7 +141,8 @@ def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> Non
         "tools_hash": options.tools_hash,
         "literals": fixed_literals(options.data),
         "answers": fixed_answers(options.data, _answers_before(options.init_adapter)),
-        "training": summary | {"data_sha256": mark["inputs"]["data"]},
+        "training": summary
+        | {"data_sha256": mark["inputs"]["data"], "tools": _tool_counts(options.data.parent)},
     }
     write_json(out / "adapter.json", card)
     packages = ("torch", "numpy", "gguf", "tokenizers")
