@@ -313,7 +313,8 @@ def test_many_findings_are_counted_in_full(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tool", [typecheck, ruff_check])
-def test_odd_bytes_in_a_file_are_a_finding_or_none_but_no_crash(tmp_path: Path, tool: Tool) -> None:
+def test_odd_bytes_in_a_file_are_a_finding_and_no_crash(tmp_path: Path, tool: Tool) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.ruff.lint]\nselect = ["F"]\n')
     for number, content in enumerate(
         [b"\xff\xfe", b"\0" * 10, b"x = '\xe9'\n", b"\xef\xbb\xbfx = 1\n"]
     ):
@@ -323,4 +324,6 @@ def test_odd_bytes_in_a_file_are_a_finding_or_none_but_no_crash(tmp_path: Path, 
     assert result.success
     found = result.errors if isinstance(result, TypeCheckResult) else result.violations
     assert "f1.py" in {f.file for f in found}
+    if tool is ruff_check:
+        assert {f.code for f in found if f.file == "f2.py"} == {"E902"}
     assert "f3.py" not in {f.file for f in found}

@@ -27,6 +27,7 @@ Bare = Callable[[], Awaitable[int | None]]
 GREP = ["grep", "--untracked", "-nI", "--no-color"]
 LIST = ["ls-files", "--cached", "--others", "--exclude-standard"]
 RUFF = ["check", "--output-format", "json", "--no-cache", "--no-fix", "--exit-zero"]
+RUFF += ["--extend-select=E902"]
 TY = ["check", "--output-format", "sarif"]
 PYTEST = ["-m", "pytest", "-p", "no:cacheprovider", "--color=no", "-o", "addopts="]
 TESTS = {

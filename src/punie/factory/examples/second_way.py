@@ -158,7 +158,13 @@ _CONCISE = re.compile(r"^(.+?):(\d+):(\d+): (?:error\[|warning\[)?([\w-]+)", re.
 
 
 def _lint(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
-    command = [program("ruff"), "check", "--output-format=concise", "--no-cache"]
+    command = [
+        program("ruff"),
+        "check",
+        "--output-format=concise",
+        "--no-cache",
+        "--extend-select=E902",
+    ]
     text = _run(inventory, *command, args.get("path", "."))
     expected = sorted((f, int(n), int(c), k) for f, n, c, k in _CONCISE.findall(text))
     found = sorted((v.file, v.line, v.column, v.code) for v in result.violations)
