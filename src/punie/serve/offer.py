@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -24,6 +24,8 @@ HINTS: dict[Effect, tuple[bool, bool, bool, bool]] = {
 }
 """Effect → read-only, destructive, idempotent, open world. Tests run the repository's own code,
 which may reach anything; they leave nothing in the workspace."""
+MOST = 64_000
+"""Bytes of JSON of one result: what a model may be given at once."""
 HOW = """\
 Run a Python program over the tools below, in a sandbox. What it prints is the answer.
 
@@ -114,8 +116,8 @@ def _describe(
 
 
 def answer(result: Item, *, failed: bool) -> types.CallToolResult:
-    """A result as structured content, and the same as JSON text."""
-    content = result.model_dump(mode="json")
+    """A result as structured content, and the same as JSON text, within `MOST`."""
+    content = fitted(result.model_dump(mode="json"))
     text = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace").decode()
     text = CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)  # for clients that print it
     return types.CallToolResult(
@@ -123,6 +125,28 @@ def answer(result: Item, *, failed: bool) -> types.CallToolResult:
         structured_content=content,
         is_error=failed,
     )
+
+
+def fitted(content: dict[str, Any], most: int = MOST) -> dict[str, Any]:
+    """A result's content within so many bytes of JSON, as far as shorter lists make it so: the
+    longest list, at any depth, gives way first, and `truncated` says so. Counts stay."""
+    while (size := len(json.dumps(content, ensure_ascii=False).encode("utf-8", "replace"))) > most:
+        longest = max(_lists(content), key=len, default=[])
+        if not longest:
+            break
+        del longest[min(int(len(longest) * most / size * 0.9), len(longest) - 1) :]
+        if "truncated" in content:
+            content["truncated"] = True
+    return content
+
+
+def _lists(value: Any) -> Iterator[list[Any]]:
+    """All lists in JSON, at any depth."""
+    if isinstance(value, list):
+        yield value
+    for each in value.values() if isinstance(value, dict) else value:
+        if isinstance(each, dict | list):
+            yield from _lists(each)
 
 
 def failure(name: str, tool: Tool | None, reason: str) -> types.CallToolResult:
