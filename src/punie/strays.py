@@ -4,6 +4,9 @@ A process group can be left (`setsid`, a double fork), so each child of such a r
 in its environment, by which it is found in /proc. And we may be killed ourselves: a watcher in
 the group waits for our end of a pipe to close, and then does both. Not found is what leaves the
 group *and* clears or overwrites its environment, or where there is no /proc.
+
+For short runs, such as git's, a watcher each would cost more than they do: one `Guard` for all is
+told which groups run, and kills them when our end of its pipe closes.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import contextlib
 import os
 import secrets
 import signal
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,6 +40,96 @@ exec 3<&- "$@"
 
 The watcher has no mark itself: it gets its environment before the mark is set.
 """
+
+
+GUARD = """\
+alive=
+while read -r sign group; do
+  if [ "$sign" = + ]; then
+    alive="$alive $group"
+  else
+    rest=
+    for each in $alive; do [ "$each" = "$group" ] || rest="$rest $each"; done
+    alive=$rest
+  fi
+done
+for each in $alive; do kill -9 "-$each"; done
+for file in $(grep -ls "$0" /proc/[0-9]*/environ); do
+  pid=${file#/proc/} && kill -9 "${pid%/environ}"
+done
+"""
+"""What the guard runs: its input says which groups began and ended. The mark finds those of which
+it could not be told any more; a child that is just being started holds the pipe open until it has
+its environment."""
+OWNER = "PUNIE_OWNER"
+"""Environment variable that holds the guard's mark."""
+
+
+class Guard:
+    """One process that kills what still runs when this one is gone; started at the first need."""
+
+    def __init__(self) -> None:
+        self._pipe: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self._mark = ""
+
+    def variables(self) -> dict[str, str]:
+        """What a child that it is to know must have in its environment; the guard is there."""
+        if self._pipe is None or self._owner != os.getpid():
+            self._start()
+        return {OWNER: self._mark}
+
+    def began(self, group: int) -> None:
+        """A child with a group of its own has been started."""
+        self._tell(f"+ {group}\n")
+
+    def ended(self, group: int) -> None:
+        """That group has been killed: its number may be used again."""
+        self._tell(f"- {group}\n")
+
+    def close(self) -> None:
+        """Have it kill what runs, as if this process were gone."""
+        if self._pipe is not None and self._process is not None:
+            os.close(self._pipe)
+            self._pipe = None
+            self._process.wait()
+
+    def kill(self) -> None:
+        """End the guard itself, for tests."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _tell(self, line: str) -> None:
+        for _ in range(2):  # somebody may have ended it
+            if self._pipe is None or self._owner != os.getpid():
+                self._start()
+            assert self._pipe is not None
+            try:
+                os.write(self._pipe, line.encode())
+                return
+            except OSError:
+                os.close(self._pipe)
+                self._pipe = None
+
+    def _start(self) -> None:
+        reading, self._pipe = os.pipe()
+        self._owner, self._mark = os.getpid(), new_mark()
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, self._mark],
+            stdin=reading,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            env={"PATH": os.defpath},
+        )
+        os.close(reading)
+
+
+guard = Guard()
+"""The one of this process."""
 
 
 def new_mark() -> str:

@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from punie.errors import ToolFailure, UsageError
-from punie.strays import MARK, end_marked, leashed, new_mark
+from punie.strays import MARK, end_marked, guard, leashed, new_mark
 
 SKIPPED = frozenset(
     {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox"}
@@ -237,6 +237,7 @@ class Workspace:
         start = time.monotonic()
         variables = child_environment() | dict(env or {})
         mark = new_mark()
+        variables |= {} if leash else guard.variables()
         pipe = leash or stdin is not None
         if leash and (reason := _unstartable(command[0], variables, cwd or self.root)):
             raise ToolFailure(f"cannot start {command[0]!r}: {reason}")
@@ -254,6 +255,8 @@ class Workspace:
             raise ToolFailure(f"cannot start {command[0]!r}: {error.strerror}") from None
         except ValueError as error:
             raise ToolFailure(f"cannot start {command[0]!r}: {error}") from None
+        if not leash:  # a watcher of its own also finds what has left the group
+            guard.began(process.pid)
         assert process.stdout is not None
         assert process.stderr is not None
         out, err = _Sink(most_bytes), _Sink(most_bytes)
@@ -272,6 +275,8 @@ class Workspace:
                 os.killpg(process.pid, signal.SIGKILL)
             if leash:
                 end_marked(mark)
+            else:
+                guard.ended(process.pid)
             tasks = {feed, drains, lingering}
             for task in tasks:
                 task.cancel()
