@@ -29,7 +29,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from parsers import CASES, TARGETS
-from punie import porcelain, testrun
+from punie import gitconfig, porcelain, testrun
 from punie.demo import create
 from punie.repository import ENVIRONMENT, GIT
 from punie.settings import Settings
@@ -95,6 +95,12 @@ async def outputs(root: Path) -> dict[str, list[bytes]]:
         "lint": [await said(program("ruff"), *ruff)],
         "types": [await said(program("ty"), "check", "--output-format", "sarif")],
         "report": [(aside / "report.jsonl").read_bytes()],
+        "settings": [await said("git", *gitconfig.LIST)],
+        "answer": [json.dumps([symbol]).encode()],
+        "hover": [
+            b"```python\ndef f(\n    a: int,\n) -> int\n```\n---\nSays \\*a\\_b\\* &lt;once&gt;.\n",
+            b"```xml\n<class 'Order'>\n```\n---\n# Title\n\n**Bold** text\n",
+        ],
         "framing": [framed],
         "literals": sources,
         "prompt": [*calls, *sources[:3]],
