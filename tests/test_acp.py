@@ -15,8 +15,9 @@ pytest.importorskip("acp", reason="needs the extra `acp`")
 import acp
 
 from acp_desk import Updates, desk, root
+from punie.prompt import Message
 from punie.serve.acp import question
-from punie.serve.sessions import Sessions
+from punie.serve.sessions import Record, Sessions
 
 __all__ = ["root"]
 
@@ -251,3 +252,20 @@ def test_the_command_speaks_only_protocol_and_ends_with_its_input(root: Path) ->
     assert codes[1] is None
     assert codes[2] == -32601
     assert {a["error"]["code"] for a in answers if a["id"] is None} == {-32700, -32600}
+
+
+def test_a_session_is_stored_without_secrets_and_deleted_for_good(tmp_path: Path) -> None:
+    secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" * 2
+    store = Sessions(tmp_path / "sessions.sqlite")
+    message: Message = {"role": "user", "content": f"what is {secret}?"}
+    store.add(
+        Record("one", "/work", "ask", "m", title=f"about {secret}", messages=[message]),
+        [{"sessionUpdate": "x", "content": {"text": f"token {secret}, and xylophone"}}],
+    )
+    kept = [path.read_bytes() for path in tmp_path.iterdir()]
+    assert not any(secret.encode() in data for data in kept)
+    assert any(b"xylophone" in data for data in kept)
+    assert store.prune(1) == 0
+    assert store.prune(0) == 1
+    assert not any(b"xylophone" in path.read_bytes() for path in tmp_path.iterdir())
+    assert store.listed(None, 0, 9) == []

@@ -13,9 +13,10 @@ from pydantic import ValidationError
 import repos
 from punie import cli, settings, trust
 from punie.approvals import Policy
+from punie.assembly import open_context
 from punie.errors import ApprovalRefused
 from punie.tool import load_tools
-from punie.wrap import Context, Refuse, call
+from punie.wrap import Allow, Context, Refuse, call
 
 RULES = {
     "allow": [{"path": "docs/*", "effect": "write"}, {"command": "echo *"}],
@@ -101,3 +102,24 @@ def test_the_user_s_own_file_makes_rules_and_trust_is_revoked(
     assert "no longer trusted" in punie("revoke", str(tmp_path))
     assert trust.trusted() == []
     assert "is not trusted; trusted are: none" in punie("revoke", str(tmp_path))
+
+
+def test_trust_that_is_taken_back_ends_also_where_punie_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUNIE_DATA", str(tmp_path / "data"))
+    (tmp_path / "test_a.py").write_text("def test_a(): ...\n")
+    asked = Allow()
+
+    async def run() -> list[int]:
+        counts = []
+        async with open_context(tmp_path, settings.Settings(), asked) as context:
+            for step in ("first", "trusted", "revoked"):
+                if step == "revoked":
+                    assert trust.revoke(str(tmp_path))
+                result, _ = await call(load_tools()["pytest_run"], context, {"path": "."})
+                assert result.success
+                counts.append(len(asked.requests))
+        return counts
+
+    assert asyncio.run(run()) == [1, 1, 2]

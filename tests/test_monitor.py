@@ -251,14 +251,19 @@ def test_pruned_traces_are_gone_from_the_file(data: Path) -> None:
     age(kept, 1, 10)
     assert "say what to delete" in str(punie("traces", "prune").exception)
     assert (
-        punie("traces", "prune", "--days", "20").output == "deleted 0 answers and 0 conversations\n"
+        punie("traces", "prune", "--days", "20").output
+        == "deleted 0 answers, 0 conversations and 0 sessions\n"
     )
     assert (
-        punie("traces", "prune", "--days", "9").output == "deleted 1 answers and 0 conversations\n"
+        punie("traces", "prune", "--days", "9").output
+        == "deleted 1 answers, 0 conversations and 0 sessions\n"
     )
     assert not any(b"xylophone" in path.read_bytes() for path in data.iterdir())
     assert [record["id"] for record in kept.records()] == [2]
-    assert punie("traces", "prune", "--all").output == "deleted 1 answers and 0 conversations\n"
+    assert (
+        punie("traces", "prune", "--all").output
+        == "deleted 1 answers, 0 conversations and 0 sessions\n"
+    )
     assert kept.last() == []
 
 

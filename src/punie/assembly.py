@@ -30,7 +30,8 @@ async def open_context(
         settings,
         server,
         approver,
-        trusted=settings.trust or settings.yes or trust.is_trusted(root),
+        trusted=settings.trust or settings.yes,
+        remembered=lambda: trust.is_trusted(root),
         on_trust=lambda: trust.trust(root),
     )
     try:

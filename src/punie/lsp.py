@@ -271,9 +271,9 @@ def hover_parts(markdown: str) -> tuple[str, str]:
     """Signature on one line an overload, and docstring, both plain, of a hover's markdown."""
     fence = re.match(r"```\w*\n(.*?)\n```(?:\n---)?\n?", markdown, re.DOTALL)
     signature = fence[1] if fence else ""
-    signature = re.sub(r"([(\[{])\n\s+", r"\1", signature)
-    signature = re.sub(r",\n\s+", ", ", signature)
-    signature = re.sub(r",?\n\s*([)\]}])", r"\1", signature)
+    signature = re.sub(r"([(\[{])\n[ \t]+", r"\1", signature)
+    signature = re.sub(r",\n[ \t]+", ", ", signature)
+    signature = re.sub(r",?\n[ \t]*([)\]}])", r"\1", signature)
     signature = re.sub(r"^<(class|module) '([^']*)'>$", r"\1 \2", signature)
     rest = markdown[fence.end() :] if fence else markdown
     rest = re.sub(r"^#+ |\*\*(.+?)\*\*", r"\1", rest, flags=re.MULTILINE)

@@ -135,6 +135,8 @@ class Context:
     approver: Approver = field(default_factory=Refuse)
     trusted: bool = False
     """Whether the user trusts the workspace's own code."""
+    remembered: Callable[[], bool] = lambda: False
+    """The same, asked at each test run: trust that lasts may be revoked meanwhile."""
     on_trust: Callable[[], None] = lambda: None
     """Called when the user has trusted the workspace by approving a test run."""
     approved: object = None
@@ -205,7 +207,8 @@ async def _approve(tool: Tool, context: Context, arguments: dict[str, Any]) -> o
     decided = _decided(tool, context, arguments)
     if decided and decided[0] == "refuse":
         raise ApprovalRefused(f"{tool.name}({shown}) was refused by your rule: {decided[1]}")
-    if decided or context.settings.yes or (tool.effect is Effect.TEST and context.trusted):
+    trusted = tool.effect is Effect.TEST and (context.trusted or context.remembered())
+    if decided or context.settings.yes or trusted:
         return None
     preview = tool.preview(context, **arguments) if tool.preview else ""
     request = Request(tool.name, tool.effect, f"{tool.name} {shown}", str(preview), arguments)
@@ -213,7 +216,6 @@ async def _approve(tool: Tool, context: Context, arguments: dict[str, Any]) -> o
         way_out = "approve it in a terminal, or give --yes"
         raise ApprovalRefused(f"{tool.name}({shown}) was refused: {way_out}")
     if tool.effect is Effect.TEST:
-        context.trusted = True
         context.on_trust()
     return preview
 

@@ -142,12 +142,14 @@ def export(
 @click.option("--days", type=click.FloatRange(min=0), help="Delete what is older than DAYS.")
 @click.option("--all", "everything", is_flag=True, help="Delete everything.")
 def prune(days: float | None, everything: bool) -> None:
-    """Delete stored answers and conversations for good."""
+    """Delete stored answers, conversations and editors' sessions for good."""
     from punie import conversation
     from punie.errors import UsageError
+    from punie.serve.sessions import Sessions
 
     if everything == (days is not None):
         raise UsageError("say what to delete: --days DAYS or --all")
     age = 0.0 if everything else days or 0.0
     answers, conversations = Store().prune(age), conversation.prune(age)
-    click.echo(f"deleted {answers} answers and {conversations} conversations")
+    sessions = Sessions().prune(age)
+    click.echo(f"deleted {answers} answers, {conversations} conversations and {sessions} sessions")

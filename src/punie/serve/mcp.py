@@ -98,14 +98,8 @@ async def _execute(running: Running, place: Place, code: str) -> types.CallToolR
 
 
 def _context(running: Running, place: Place) -> wrap.Context:
-    """The workspace's context with the client as approver; a trust given is remembered."""
-    shared = place.context
-
-    def trust() -> None:
-        shared.trusted = True
-        shared.on_trust()
-
-    return replace(shared, approver=ClientApprover(running), on_trust=trust)
+    """The workspace's context with the client as approver."""
+    return replace(place.context, approver=ClientApprover(running))
 
 
 async def serve_stdio(tools: ToolServer) -> None:

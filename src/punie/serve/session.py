@@ -22,7 +22,7 @@ from punie.serve.sessions import MOST_TITLE, Record, Sessions
 from punie.serve.turn import Turn
 from punie.settings import Settings
 from punie.tool import load_tools, tools_hash
-from punie.trace import Store
+from punie.trace import keep
 from punie.wrap import Approver, Context, Request, unwatched
 
 MODES = {
@@ -109,24 +109,15 @@ class Session:
         if self._context is None or self._sandbox is None:
             opened = self._open_context(Path(self.record.workspace), self._now(), self)
             context = self._context = await self._stack.enter_async_context(opened)
-            trusted = context.trusted
-
-            def distrust() -> None:
-                """A test run that was approved is that one; what lasts is in `allowed`."""
-                context.trusted = trusted
-
-            context.on_trust = distrust
+            context.on_trust = lambda: None  # what was approved is that one run
             sandbox = Sandbox(load_tools().values(), self.settings)
             self._sandbox = await self._stack.enter_async_context(sandbox)
         self._context.settings = self._now()
         return self._context, self._sandbox
 
     def _trace(self, answer: Answer) -> None:
-        if self.settings.traces:
-            try:
-                Store().add(answer, Path(self.record.workspace))
-            except (OSError, sqlite3.Error, ValueError) as error:
-                print(f"punie: the trace was not stored: {error}", file=sys.stderr)
+        if note := keep(answer, Path(self.record.workspace), self.settings):
+            print(f"punie: {note}", file=sys.stderr)
 
     def _store(self, turn: Turn, store: Sessions) -> None:
         """A store that cannot be written costs a note, not the answer."""

@@ -10,12 +10,13 @@ import contextlib
 import json
 import sqlite3
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from punie.database import connect
 from punie.prompt import Message
+from punie.redact import redact, redact_all
 from punie.settings import data_folder
 
 SCHEMA = """
@@ -64,19 +65,19 @@ class Sessions:
     def add(self, record: Record, updates: list[dict[str, Any]]) -> None:
         """Store a session after a turn, and what that turn showed.
 
-        Raises `OSError` or `sqlite3.Error` when the store cannot be written.
+        Both are redacted. Raises `OSError` or `sqlite3.Error` when the store cannot be written.
         """
         record.updated = datetime.now(UTC).isoformat(timespec="milliseconds")
         row = (
-            *(record.id, record.workspace, record.title, record.updated),
-            *(record.mode, record.model, json.dumps(record.messages)),
+            *(record.id, record.workspace, redact(record.title), record.updated),
+            *(record.mode, record.model, json.dumps(redact_all(record.messages))),
         )
         with contextlib.closing(self._open()) as database, database:
             database.execute("REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             database.execute(
                 "INSERT INTO turns SELECT ?, COALESCE(MAX(number), 0) + 1, ? FROM turns"
                 " WHERE session = ?",
-                (record.id, json.dumps(updates), record.id),
+                (record.id, json.dumps(redact_all(updates)), record.id),
             )
 
     def get(self, name: str) -> Record | None:
@@ -96,6 +97,22 @@ class Sessions:
                 "SELECT updates FROM turns WHERE session = ? ORDER BY number", (name,)
             ).fetchall()
         return [update for (text,) in rows for update in json.loads(text)]
+
+    def prune(self, days: float) -> int:
+        """Delete sessions whose last turn is older than `days`, 0 for all, so that their bytes are
+        gone, too; returns how many there were."""
+        if not self.path.exists():
+            return 0
+        before = (datetime.now(UTC) - timedelta(days=days)).isoformat() if days else "9"
+        with contextlib.closing(self._open()) as database:
+            database.execute("PRAGMA secure_delete=ON")
+            with database:
+                gone = database.execute("DELETE FROM sessions WHERE updated < ?", (before,))
+                database.execute("DELETE FROM turns WHERE session NOT IN (SELECT id FROM sessions)")
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            database.execute("VACUUM")
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return gone.rowcount
 
     def _records(self, where: str, values: tuple[Any, ...]) -> list[Record]:
         if not self.path.exists():
