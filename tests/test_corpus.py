@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -214,3 +215,15 @@ def test_a_cached_sdist_is_checked_again(source: Source, tmp_path: Path) -> None
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(CorpusError, match="delete it"):
         fetch("depot", "1.0", source.sha256, tmp_path / "cache")
+
+
+def test_an_index_that_cannot_be_reached_is_said_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    with pytest.raises(CorpusError, match=r"depot==1\.0 .*could not be reached"):
+        fetch("depot", "1.0", "0" * 64, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()

@@ -29,7 +29,7 @@ LIST = ["ls-files", "--cached", "--others", "--exclude-standard"]
 RUFF = ["check", "--output-format", "json", "--no-cache", "--no-fix", "--exit-zero"]
 RUFF += ["--extend-select=E902"]
 TY = ["check", "--output-format", "sarif"]
-PYTEST = ["-m", "pytest", "-p", "no:cacheprovider", "--color=no", "-o", "addopts="]
+PYTEST = ["-m", "pytest", "--color=no", "-o", "addopts="]
 TESTS = {
     "test_one.py": "def test_one(): ...\n",
     "test_many.py": "import pytest\n"
