@@ -106,7 +106,7 @@ def test_a_name_that_does_not_exist_ends_with_the_failed_program(made: Path) -> 
         assert any(
             value.decode() in asked["content"] for value, *_ in literals(program["code"].encode())
         )
-        assert re.search("no symbol|no file|no name|nor uses|has no", told["content"]), told
+        assert re.search("no symbol|no file|no name|nor uses|declares no", told["content"]), told
         assert "code" not in end
 
 

@@ -230,14 +230,12 @@ class Workspace:
         """Run a program in the workspace in its own process group; it reads nothing but `stdin`.
 
         `env` is added to `child_environment`; a variable that is None there is taken away.
-        The group is killed at `timeout` seconds, on cancellation and at the end; with `leash`
-        also what has left the group, and when this process is killed (see `strays`). Output over
-        `most_bytes` is read and thrown away. Raises `ToolFailure` when it cannot start.
+        The group is killed at `timeout` seconds, on cancellation, at our end and its own; with
+        `leash` also what has left it (see `strays`). Output over `most_bytes` is thrown away.
+        Raises `ToolFailure` when it cannot start.
         """
-        start = time.monotonic()
-        variables = child_environment() | dict(env or {})
-        mark = new_mark()
-        variables |= {} if leash else guard.variables()
+        start, mark = time.monotonic(), new_mark()
+        variables = child_environment() | dict(env or {}) | ({} if leash else guard.variables())
         pipe = leash or stdin is not None
         if leash and (reason := _unstartable(command[0], variables, cwd or self.root)):
             raise ToolFailure(f"cannot start {command[0]!r}: {reason}")
@@ -251,16 +249,14 @@ class Workspace:
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
-        except OSError as error:
-            raise ToolFailure(f"cannot start {command[0]!r}: {error.strerror}") from None
-        except ValueError as error:
-            raise ToolFailure(f"cannot start {command[0]!r}: {error}") from None
-        if not leash:  # a watcher of its own also finds what has left the group
+        except (OSError, ValueError) as error:
+            what = getattr(error, "strerror", error)
+            raise ToolFailure(f"cannot start {command[0]!r}: {what}") from None
+        if not leash:
             guard.began(process.pid)
         assert process.stdout is not None
         assert process.stderr is not None
-        out, err = _Sink(most_bytes), _Sink(most_bytes)
-        timed_out = False
+        out, err, timed_out = _Sink(most_bytes), _Sink(most_bytes), False
         feed = asyncio.create_task(_feed(process.stdin, stdin))
         drains = asyncio.create_task(_drain(out, process.stdout, err, process.stderr))
         lingering = asyncio.create_task(_ended(process))
