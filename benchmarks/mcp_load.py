@@ -26,7 +26,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from punie import demo
-from watched import HEADING, Watched, environment, quantile, watching
+from watched import HEADING, LASTING, Watched, environment, quantile, watching
 
 CALLS: list[tuple[str, dict[str, Any]]] = [
     ("git_status", {}),
@@ -102,6 +102,7 @@ async def run(clients: int, calls: int, mode: str, workspace: Path, folder: Path
         async with AsyncExitStack() as stack:
             connected = [await load.connect(stack) for _ in range(clients)]
             await load.learn(connected[0])
+            await asyncio.sleep(LASTING)  # else its children would come to count in the middle
             numbers = iter(range(calls))
 
             async def client(which: Client) -> None:
