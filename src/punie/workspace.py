@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from punie.errors import ToolFailure, UsageError
-from punie.strays import MARK, end_marked, leashed, new_mark
+from punie.strays import MARK, end_marked, new_mark, tie, untie
 
 SKIPPED = frozenset(
     {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox"}
@@ -231,21 +231,18 @@ class Workspace:
 
         `env` is added to `child_environment`; a variable that is None there is taken away.
         The group is killed at `timeout` seconds, on cancellation and at the end; with `leash`
-        also what has left the group, and when this process is killed (see `strays`). Output over
-        `most_bytes` is read and thrown away. Raises `ToolFailure` when it cannot start.
+        also what has left the group. All of it ends when this process is killed (see `strays`).
+        Output over `most_bytes` is read and thrown away. Raises `ToolFailure` when it cannot start.
         """
         start = time.monotonic()
-        variables = child_environment() | dict(env or {})
-        mark = new_mark()
-        pipe = leash or stdin is not None
-        if leash and (reason := _unstartable(command[0], variables, cwd or self.root)):
-            raise ToolFailure(f"cannot start {command[0]!r}: {reason}")
         try:
+            ours = child_environment()
+            variables = ours | dict(env or {})
             process = await asyncio.create_subprocess_exec(
-                *(leashed(command, mark) if leash else command),
+                *command,
                 cwd=cwd or self.root,
                 env={name: value for name, value in variables.items() if value is not None},
-                stdin=subprocess.PIPE if pipe else subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
@@ -254,6 +251,7 @@ class Workspace:
             raise ToolFailure(f"cannot start {command[0]!r}: {error.strerror}") from None
         except ValueError as error:
             raise ToolFailure(f"cannot start {command[0]!r}: {error}") from None
+        tie(process.pid)
         assert process.stdout is not None
         assert process.stderr is not None
         out, err = _Sink(most_bytes), _Sink(most_bytes)
@@ -270,8 +268,9 @@ class Workspace:
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
+            untie(process.pid)
             if leash:
-                end_marked(mark)
+                end_marked(ours[MARK])
             tasks = {feed, drains, lingering}
             for task in tasks:
                 task.cancel()
@@ -291,15 +290,6 @@ class Workspace:
             timed_out,
             out.cut or err.cut,
         )
-
-
-def _unstartable(name: str, env: Mapping[str, str | None], cwd: Path) -> str:
-    """Why a program cannot start; a leash's shell would only end with a status of its own."""
-    path = cwd / name if "/" in name else name
-    if shutil.which(path, path=env.get("PATH") or os.defpath):
-        return ""
-    there = isinstance(path, Path) and path.exists()
-    return os.strerror(errno.EACCES if there else errno.ENOENT)
 
 
 @lru_cache(maxsize=65536)
@@ -377,11 +367,19 @@ QUIET = {
 def child_environment() -> dict[str, str]:
     """Environment of children: ours, made quiet, plain and without traces in the workspace.
 
-    Punie's own secrets are not in it, nor the mark of a run that punie itself is part of, nor
-    relative parts of PATH.
+    Punie's own secrets are not in it, nor relative parts of PATH. Whatever is started with it ends
+    with punie, by a new mark (see `strays`). Raises `OSError` when its watcher cannot start.
     """
-    ours = {name: value for name, value in os.environ.items() if name not in {*SECRETS, MARK}}
-    return ours | QUIET | {"PYTHONDONTWRITEBYTECODE": "1", "PATH": search_path()}
+    ours = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    return (
+        ours
+        | QUIET
+        | {
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PATH": search_path(),
+            MARK: new_mark(),
+        }
+    )
 
 
 def search_path() -> str:
