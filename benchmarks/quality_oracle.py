@@ -77,6 +77,14 @@ def ask(root: Path, tool: Tool, **arguments: Any) -> Any:
     return result
 
 
+def tested(root: Path) -> tuple[TestResult | None, str]:
+    """The suite's result, or why it cannot start here, such as for want of a package."""
+    try:
+        return ask(root, pytest_run), ""
+    except AssertionError as error:
+        return None, str(error).splitlines()[-1].replace(str(root), ".")
+
+
 def output(root: Path, *command: str, env: dict[str, str] | None = None) -> str:
     """Standard output of a program in the workspace."""
     variables = child_environment() | (env or {})
@@ -229,7 +237,7 @@ def compare(name: str, out: Path, tests: bool) -> tuple[list[str], list[str]]:
     files = len(list(Workspace(root).python_files()))
     before = digests(root)
     lint, types = ask(root, ruff_check, limit=ALL), ask(root, typecheck, limit=ALL)
-    run = ask(root, pytest_run) if tests else None
+    run, reason = tested(root) if tests else (None, "")
     left = sorted({path for path, _, _ in before ^ digests(root)})
     parts = [("as configured", each) for each in lint_comparisons(root, lint)]
     parts += [("", each) for each in type_comparisons(root, types)]
@@ -239,7 +247,8 @@ def compare(name: str, out: Path, tests: bool) -> tuple[list[str], list[str]]:
     (root / "ruff.toml").write_text('[lint]\nselect = ["ALL"]\n')
     lint = ask(root, ruff_check, limit=ALL)
     parts += [("all rules", each) for each in lint_comparisons(root, lint)]
-    table, differences = [], [f"{name}: left behind or changed: {path}" for path in left]
+    table = [f"{name:12} {files:5} pytest_run not compared: {reason}"] if reason else []
+    differences = [f"{name}: left behind or changed: {path}" for path in left]
     for variant, each in parts:
         found = list(each.differences())
         tool = f"{each.tool} {variant}".strip()

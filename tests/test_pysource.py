@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,3 +49,19 @@ def test_attributes_are_found_behind_any_text(before: str, first: str) -> None:
     text = f"class A:\n  def f({first}):\n    '{before}'; {first}.x, y = 1, 2\n"
     (place,) = Source(text.encode()).assigned("x")
     assert text.split("\n")[place[0] - 1][place[1] - 1 :].startswith("x, y")
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("from" + " " * 60, ";from x import (", ";from x import (#\n", "#;from a import (\n"),
+        *("__all__=[", "__all__:x", "__all__:", "__all__.append(", "'\\", 'x\\"""', "\"\"\"'''"),
+    ],
+)
+def test_a_hostile_file_is_read_in_time_that_grows_with_its_length(unit: str) -> None:
+    """Patterns that look ahead from many places held up everything, for hours on such a file."""
+    text = unit * (500_000 // len(unit)) + "\nlast = 1\n"
+    source = Source(text.encode())
+    assert source.import_at(text.index("last")) is None
+    assert [m.line for m in source.mentions("absent")] == []
+    assert all(name.text in text for name in islice(source.names(), 20))

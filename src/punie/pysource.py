@@ -21,23 +21,27 @@ from typing import NamedTuple, TypeGuard
 _LEXEME = re.compile(
     r"""
     \#[^\r\n]*
-  | \"{3}(?:\\.|[^\\])*?\"{3} | '{3}(?:\\.|[^\\])*?'{3}
-  | "(?:\\.|[^"\\\r\n])*" | '(?:\\.|[^'\\\r\n])*'
+  | (?<!\\)(?: \"{3}(?:\\.|[^\\])*?\"{3} | '{3}(?:\\.|[^\\])*?'{3}
+      | "(?:\\.|[^"\\\r\n])*+" | '(?:\\.|[^'\\\r\n])*+' )
     """,
     re.VERBOSE | re.DOTALL,
 )
-"""A comment, or a string without its prefix."""
+"""A comment, or a string without its prefix.
+
+These patterns read files that others wrote: none may look far ahead from many places. A quote
+behind a backslash starts nothing, an import's brackets have few lines and none of `(:;`.
+"""
 _PREFIX = re.compile(r"(?<!\w)[rbuft]{1,2}$", re.IGNORECASE)
 _NAME = re.compile(r"(?<!\w)[^\W\d]\w*")
 _IMPORT = re.compile(
     r"""(?:^|;|:)[ \t]*(?:
-        from\b[ \t]*[.\w \t]+?\bimport\b[ \t]*
-            (?: \((?:\#[^\n]*|[^)\#])*\) | (?:[^\n\\\#;]|\\\r?\n)* )
-      | import[ \t]+(?:[^\n\\\#;]|\\\r?\n)* )""",
+        from\b[.\w \t]+?\bimport\b[ \t]*
+            (?: \((?:\#[^\n]*+|\n|[^()\#:;\n]++){0,2000}+\) | (?:[^\n\\\#;]|\\\r?\n)*+ )
+      | import[ \t]+(?:[^\n\\\#;]|\\\r?\n)*+ )""",
     re.VERBOSE | re.MULTILINE,
 )
 _EXPORTED = re.compile(
-    r"__all__(?:[ \t]*:[^=\n]+)?\s*(?:\+?=\s*[\[(][^\])]*[\])]|\.(?:append|extend)\([^)]*\))"
+    r"__all__(?:[ \t]*:[^=:\n]{1,200}+)?\s*(?:\+?=\s*[\[(]|\.(?:append|extend)\()[^\])]*[\])]"
 )
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SETS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
@@ -261,7 +265,8 @@ class Source:
 
     @cached_property
     def _exported(self) -> list[tuple[int, int]]:
-        return [m.span() for m in _EXPORTED.finditer(self.text)]
+        last = max(map(self.text.rfind, "])")) + 1  # behind it a search would go on to the end
+        return [m.span() for m in _EXPORTED.finditer(self.text, 0, last)]
 
     def _alone(self, start: int, end: int) -> bool:
         """Whether nothing else stands on the lines of a span."""
