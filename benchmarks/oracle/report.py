@@ -137,7 +137,7 @@ def _summary(cases: list[Case]) -> list[str]:
 def _disagreements(cases: list[Case]) -> list[str]:
     groups: dict[str, list[tuple[Case, Place]]] = defaultdict(list)
     for case in cases:
-        for place, verdict in case.verdicts.items():
+        for place, verdict in sorted(case.verdicts.items()):
             if verdict != "right" or any(place not in case.answers[name] for name in NAMES):
                 groups[reason(case, place)].append((case, place))
         if case.error and not case.verdicts:
