@@ -14,7 +14,7 @@ pytest.importorskip("acp", reason="needs the extra `acp`")
 
 import acp
 
-from acp_desk import Updates, desk, root
+from acp_desk import Updates, desk, root, runs
 from punie.prompt import Message
 from punie.serve.acp import question
 from punie.serve.sessions import Record, Sessions
@@ -136,14 +136,6 @@ def test_hangs():
     pathlib.Path(os.environ["PUNIE_DATA"], "pid").write_text(str(os.getpid()))
     time.sleep(600)
 """
-
-
-def runs(number: int) -> bool:
-    """Whether a process runs; one that has ended may still wait to be collected."""
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_cancelling_ends_a_hanging_test_run(root: Path) -> None:
