@@ -110,8 +110,8 @@ def lint_comparisons(root: Path, result: RuffResult) -> Iterator[Comparison]:
     """ruff_check against three formats."""
     found = [(v.file, v.line, v.column, v.code, v.message, v.fixable) for v in result.violations]
     assert result.violation_count == len(found)
-    command = [program("ruff"), "check", "--no-cache", "--no-fix"]
-    command += ["--extend-select=E902", "--output-format"]
+    command = [program("ruff"), "check", "--no-cache", "--no-fix", "--extend-select=E902"]
+    command += ["--output-format"]
     text = output(root, *command, "concise", ".")
     concise = Counter[Row](
         (f, int(n), int(c), code, m + (f" (cell {cell})" if cell else ""), bool(mark))

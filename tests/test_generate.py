@@ -8,9 +8,11 @@ import random
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import repos
 from punie import demo
 from punie.engine.copying import literals
 from punie.errors import UsageError
@@ -23,6 +25,7 @@ from punie.factory.generate import GenerateOptions
 from punie.factory.intents import load
 from punie.factory.suite import load_suite
 from punie.prompt import COMPACT, render
+from punie.tools.quality import RuffResult, ruff_check
 
 EACH = {"git": 3, "quality": 2, "navigation": 2, "files": 3, "workflows": 2}
 
@@ -153,6 +156,30 @@ def test_the_second_way_knows_lines_commits_and_branches(corpus: Path) -> None:
         "lines",
         "branches",
     ]
+
+
+def test_the_second_way_agrees_about_a_file_that_ruff_cannot_read(tmp_path: Path) -> None:
+    from punie.factory.examples import second_way
+
+    text = "x = '\xe9'\n".encode("latin-1")
+    files: dict[str, str | bytes] = {
+        "latin.py": text,
+        "fine.py": "x = 1\n",
+        "ruff.toml": '[lint]\nselect = ["F"]\n',
+    }
+    root = repos.repository(tmp_path / "odd", files)
+
+    def fault(result: Any, **args: str) -> str:
+        return second_way.check("ruff_check", Inventory(root), args, result)
+
+    whole = repos.ask(ruff_check, root)
+    alone = repos.ask(ruff_check, root, path="latin.py")
+    assert [v.code for v in whole.violations] == ["E902"]
+    assert not alone.success
+    assert fault(whole) == ""
+    assert fault(alone, path="latin.py") == ""
+    assert fault(alone, path="fine.py").startswith("failed")
+    assert fault(RuffResult()).startswith("lint")
 
 
 def test_slots_speak_of_what_is_there(corpus: Path) -> None:

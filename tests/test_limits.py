@@ -70,8 +70,8 @@ def arguments(tool: Tool) -> dict[str, Any]:
 
 
 def left_behind(root: Path, seconds: float = 5.0) -> list[str]:
-    """Command lines of the processes that still work in a folder. What holds a leash ends a moment
-    after what it held: it has some seconds."""
+    """Command lines of the processes that still work in a folder. What was killed is gone
+    a moment later: it has some seconds."""
     deadline = time.monotonic() + seconds
     while (found := working(root)) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -312,18 +313,42 @@ def test_many_findings_are_counted_in_full(tmp_path: Path) -> None:
     assert types.truncated
 
 
+ODD = {
+    "utf16.py": b"\xff\xfe",
+    "nul.py": b"\0" * 10,
+    "latin.py": b"import os\nx = '\xe9'\n",
+    "declared.py": b"# -*- coding: latin-1 -*-\nimport os\nx = '\xe9'\n",
+}
+"""Files that ruff and ty cannot read or parse; the last one is Python all the same."""
+
+
 @pytest.mark.parametrize("tool", [typecheck, ruff_check])
-def test_odd_bytes_in_a_file_are_a_finding_and_no_crash(tmp_path: Path, tool: Tool) -> None:
-    (tmp_path / "pyproject.toml").write_text('[tool.ruff.lint]\nselect = ["F"]\n')
-    for number, content in enumerate(
-        [b"\xff\xfe", b"\0" * 10, b"x = '\xe9'\n", b"\xef\xbb\xbfx = 1\n"]
-    ):
-        (tmp_path / f"f{number}.py").write_bytes(content)
+@pytest.mark.parametrize("rules", ['select = ["F"]', 'ignore = ["E902"]', ""])
+def test_odd_bytes_in_a_file_are_a_finding_or_a_failure_and_never_clean(
+    tmp_path: Path, tool: Tool, rules: str
+) -> None:
+    """A configuration without E902 made ruff pass over what it could not read, which was clean."""
+    repos.write(
+        tmp_path, {**ODD, "mark.py": b"\xef\xbb\xbfx = 1\n", "ruff.toml": f"[lint]\n{rules}\n"}
+    )
     (tmp_path / "gone.py").symlink_to("nowhere.py")
-    result = ask(tool, tmp_path)
-    assert result.success
-    found = result.errors if isinstance(result, TypeCheckResult) else result.violations
-    assert "f1.py" in {f.file for f in found}
-    if tool is ruff_check:
-        assert {f.code for f in found if f.file == "f2.py"} == {"E902"}
-    assert "f3.py" not in {f.file for f in found}
+
+    def files(result: Any) -> set[str]:
+        found = result.errors if isinstance(result, TypeCheckResult) else result.violations
+        return {f.file for f in found}
+
+    whole = ask(tool, tmp_path)
+    assert whole.success
+    assert files(whole) >= ODD.keys()
+    assert "mark.py" not in files(whole)
+    for name in ODD:
+        alone = ask(tool, tmp_path, path=name)
+        assert files(alone) == ({name} if alone.success else set())
+        assert alone.success or repr(name) in alone.parse_error
+
+
+def test_a_file_that_ruff_cannot_read_is_a_failure_that_says_why(tmp_path: Path) -> None:
+    repos.write(tmp_path, {"latin.py": ODD["declared.py"]})
+    result = ask(ruff_check, tmp_path, path="latin.py")
+    assert not result.success
+    assert result.parse_error == "ruff cannot read 'latin.py': stream did not contain valid UTF-8"

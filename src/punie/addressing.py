@@ -287,9 +287,12 @@ class Lookup(Outline):
                 "give symbol, file_path and line"
             )
         if not known:
-            members = {d.qualified for d in await self.declared(parts[-1:])}
-            near = difflib.get_close_matches(symbol, members, 3, 0.6) if len(parts) > 1 else []
-            near = near or await self.nearest(parts[-1])
+            whole = {self.module(path).qualified for path in await self._read()}
+            if len(parts) > 1:
+                whole |= {d.qualified for d in await self.declared(parts[-1:])}
+            near = difflib.get_close_matches(symbol, sorted(whole), 3, 0.6)
+            if len(parts) == 1 or not near:
+                near = list(dict.fromkeys([*await self.nearest(parts[-1]), *near]))[:3]
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise ToolFailure(f"no symbol {symbol!r} in the workspace{hint}")
         lines = "; ".join(

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from punie.strays import tie, untie
+
 METHOD_NOT_FOUND = -32601
 STDERR_KEPT = 4000
 """Bytes of the child's last standard error that are kept for messages."""
@@ -64,7 +66,7 @@ class Connection:
         env: Mapping[str, str],
         answer: Callable[[str, Any], Any],
     ) -> Connection:
-        """Start the child in a process group of its own.
+        """Start the child in a process group of its own, which ends with this process.
 
         `answer(method, params)` gives the result of a request that the child makes, or raises
         `KeyError` for a method it does not know. Raises `OSError` when it cannot start.
@@ -72,6 +74,7 @@ class Connection:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=cwd, env=env, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
         )
+        tie(process.pid)
         return cls(process, answer)
 
     @property
@@ -127,6 +130,7 @@ class Connection:
         """Kill the child's process group and wait until it and its pipes are closed."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        untie(self.process.pid)
         self._end("it was stopped")
         self._writer.close()
         # Both tasks end with their pipes, unless a child that left the group holds them open.

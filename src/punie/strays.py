@@ -1,12 +1,11 @@
 """Children that must not outlive us: ended with their group, by their mark, and by a watcher.
 
-A process group can be left (`setsid`, a double fork), so each child of such a run carries a mark
-in its environment, by which it is found in /proc. And we may be killed ourselves: a watcher in
-the group waits for our end of a pipe to close, and then does both. Not found is what leaves the
-group *and* clears or overwrites its environment, or where there is no /proc.
-
-For short runs, such as git's, a watcher each would cost more than they do: one `Guard` for all is
-told which groups run, and kills them when our end of its pipe closes.
+A process group can be left (`setsid`, a double fork), so each child carries a mark in its
+environment, by which it is found in /proc. And we may be killed ourselves: one watcher, started
+with the first child, waits for our end of a pipe to close, and then ends the groups that it was
+told of and whatever carries our mark. Not found is what leaves the group *and* clears or
+overwrites its environment; and, where there is no /proc, what leaves the group, or is started in
+the very moment in which we are killed.
 """
 
 from __future__ import annotations
@@ -16,130 +15,144 @@ import os
 import secrets
 import signal
 import subprocess
-from collections.abc import Sequence
+import threading
 from pathlib import Path
 
 MARK = "PUNIE_RUN"
-"""Environment variable that holds a run's mark."""
+"""Environment variable that holds a run's mark; it begins with that of our process."""
 ROUNDS = 5
 """Looks for marked processes: one may start another while it is being ended."""
-LEASH = """\
+WATCHER = """\
 exec 3<&0 </dev/null
-( (
-  read -r end <&3
-  for file in $(grep -ls "$0" /proc/[0-9]*/environ); do
-    pid=${file#/proc/} && kill -9 "${pid%/environ}"
+(
+  groups=' '
+  while read -r sign group <&3; do
+    rest=${groups#* "$group" }
+    [ "$rest" = "$groups" ] || groups="${groups%% "$group" *} $rest"
+    [ "$sign" = - ] || groups="$groups$group "
   done
-  kill -9 0
-) >/dev/null 2>&1 & )
-PUNIE_RUN=$0
-export PUNIE_RUN
-exec 3<&- "$@"
+  for group in $groups; do
+    number=${group%:*}
+    if read -r stat <"/proc/$number/stat"; then
+      set -- ${stat##*) }
+      [ "${20}" = "${group#*:}" ] || continue
+    fi
+    kill -9 "-$number"
+  done
+  for pause in 0 0 0 0.05 0.2; do
+    sleep "$pause"
+    for file in $(grep -ls "$0" /proc/[0-9]*/environ); do
+      number=${file#/proc/}
+      kill -9 "${number%/environ}"
+    done
+  done
+) >/dev/null 2>&1 &
 """
-"""Starts the watcher, which is no child of what runs then, and becomes the command.
+"""Lines `+ NUMBER:START` and `- NUMBER:START` come and go with the groups.
 
-The watcher has no mark itself: it gets its environment before the mark is set.
+A group's number may be given to another process after the group's end; that one has another start.
+The pipe's end in a child that is just being made closes when it becomes its program, and the last
+looks come a little later: with its program it gets its mark.
 """
 
 
-GUARD = """\
-alive=
-while read -r sign group; do
-  if [ "$sign" = + ]; then
-    alive="$alive $group"
-  else
-    rest=
-    for each in $alive; do [ "$each" = "$group" ] || rest="$rest $each"; done
-    alive=$rest
-  fi
-done
-for each in $alive; do kill -9 "-$each"; done
-for file in $(grep -ls "$0" /proc/[0-9]*/environ); do
-  pid=${file#/proc/} && kill -9 "${pid%/environ}"
-done
-"""
-"""What the guard runs: its input says which groups began and ended. The mark finds those of which
-it could not be told any more; a child that is just being started holds the pipe open until it has
-its environment."""
-OWNER = "PUNIE_OWNER"
-"""Environment variable that holds the guard's mark."""
-
-
-class Guard:
-    """One process that kills what still runs when this one is gone; started at the first need."""
+class _Leash:
+    """The pipe to the watcher of this process. A forked child gets its own."""
 
     def __init__(self) -> None:
+        self.mark = secrets.token_hex(16)
+        self._lock = threading.Lock()
         self._pipe: int | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
-        self._mark = ""
+        self._groups: dict[int, bytes] = {}
 
-    def variables(self) -> dict[str, str]:
-        """What a child that it is to know must have in its environment; the guard is there."""
-        if self._pipe is None or self._owner != os.getpid():
-            self._start()
-        return {OWNER: self._mark}
+    def start(self) -> None:
+        """See that the watcher runs. Raises `OSError` when it cannot start."""
+        with self._lock:
+            if self._pipe is None:
+                self._start()
 
-    def began(self, group: int) -> None:
-        """A child with a group of its own has been started."""
-        self._tell(f"+ {group}\n")
+    def tie(self, pid: int) -> None:
+        group = b"%d:%s" % (pid, _started(pid))
+        with self._lock:
+            self._groups[pid] = group
+            self._tell(b"+ %s\n" % group)
 
-    def ended(self, group: int) -> None:
-        """That group has been killed: its number may be used again."""
-        self._tell(f"- {group}\n")
+    def untie(self, pid: int) -> None:
+        with self._lock:
+            if group := self._groups.pop(pid, b""):
+                self._tell(b"- %s\n" % group)
 
-    def close(self) -> None:
-        """Have it kill what runs, as if this process were gone."""
-        if self._pipe is not None and self._process is not None:
+    def leave(self) -> None:
+        """Close the pipe."""
+        if self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None
-            self._process.wait()
-
-    def kill(self) -> None:
-        """End the guard itself, for tests."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def _tell(self, line: str) -> None:
-        for _ in range(2):  # somebody may have ended it
-            if self._pipe is None or self._owner != os.getpid():
-                self._start()
-            assert self._pipe is not None
-            try:
-                os.write(self._pipe, line.encode())
-                return
-            except OSError:
-                os.close(self._pipe)
-                self._pipe = None
 
     def _start(self) -> None:
-        reading, self._pipe = os.pipe()
-        self._owner, self._mark = os.getpid(), new_mark()
-        self._process = subprocess.Popen(
-            ["/bin/sh", "-c", GUARD, self._mark],
-            stdin=reading,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-            env={"PATH": os.defpath},
-        )
-        os.close(reading)
+        theirs, ours = os.pipe()
+        try:
+            # It holds nothing of ours: no folder, no terminal, no environment, no descriptor.
+            # It is no child of ours either, since the shell that starts it ends at once.
+            subprocess.run(
+                ["/bin/sh", "-c", WATCHER, self.mark],
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={"PATH": os.defpath},
+                start_new_session=True,
+                check=False,
+            )
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        os.set_blocking(ours, False)
+        self._pipe = ours
+
+    def _tell(self, line: bytes) -> None:
+        try:
+            if self._pipe is not None:
+                os.write(self._pipe, line)
+        except BlockingIOError:  # somebody has stopped it; the mark and the start remain
+            pass
+        except BrokenPipeError:  # somebody has ended it: another one is told all there is
+            self.leave()
+            with contextlib.suppress(OSError):
+                self._start()
+                os.write(self._pipe or 0, b"".join(b"+ %s\n" % g for g in self._groups.values()))
 
 
-guard = Guard()
-"""The one of this process."""
+_leash = _Leash()
+
+
+def _forked() -> None:
+    global _leash
+    _leash.leave()
+    _leash = _Leash()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def new_mark() -> str:
-    """A mark that no other process has."""
-    return secrets.token_hex(16)
+    """A mark that no other run has; whatever carries it ends with us.
+
+    Starts the watcher where there is none. Raises `OSError` when it cannot start.
+    """
+    _leash.start()
+    return f"{_leash.mark}-{secrets.token_hex(16)}"
 
 
-def leashed(command: Sequence[str], mark: str) -> list[str]:
-    """The command under a watcher; its standard input must be a pipe that we keep open."""
-    return ["/bin/sh", "-c", LEASH, mark, *command]
+def tie(pid: int) -> None:
+    """A process group is to end with us. Call it soon after the group's start."""
+    _leash.tie(pid)
+
+
+def untie(pid: int) -> None:
+    """A process group has ended."""
+    _leash.untie(pid)
 
 
 def end_marked(mark: str) -> None:
@@ -165,4 +178,13 @@ def _environment(pid: int) -> bytes:
     try:
         return Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:  # ended, or another user's
+        return b""
+
+
+def _started(pid: int) -> bytes:
+    """When a process was started, in the kernel's ticks; empty where that is not told."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return file.read().rpartition(b") ")[2].split()[19]
+    except (OSError, IndexError):  # ended, or no /proc
         return b""

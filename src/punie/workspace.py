@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from punie.errors import ToolFailure, UsageError
-from punie.strays import MARK, end_marked, guard, leashed, new_mark
+from punie.strays import MARK, end_marked, new_mark, tie, untie
 
 SKIPPED = frozenset(
     {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox"}
@@ -230,30 +230,28 @@ class Workspace:
         """Run a program in the workspace in its own process group; it reads nothing but `stdin`.
 
         `env` is added to `child_environment`; a variable that is None there is taken away.
-        The group is killed at `timeout` seconds, on cancellation, at our end and its own; with
-        `leash` also what has left it (see `strays`). Output over `most_bytes` is thrown away.
-        Raises `ToolFailure` when it cannot start.
+        The group is killed at `timeout` seconds, on cancellation and at the end; with `leash`
+        also what has left the group. All of it ends when this process is killed (see `strays`).
+        Output over `most_bytes` is read and thrown away. Raises `ToolFailure` when it cannot start.
         """
-        start, mark = time.monotonic(), new_mark()
-        variables = child_environment() | dict(env or {}) | ({} if leash else guard.variables())
-        pipe = leash or stdin is not None
-        if leash and (reason := _unstartable(command[0], variables, cwd or self.root)):
-            raise ToolFailure(f"cannot start {command[0]!r}: {reason}")
+        start = time.monotonic()
         try:
+            ours = child_environment()
+            variables = ours | dict(env or {})
             process = await asyncio.create_subprocess_exec(
-                *(leashed(command, mark) if leash else command),
+                *command,
                 cwd=cwd or self.root,
                 env={name: value for name, value in variables.items() if value is not None},
-                stdin=subprocess.PIPE if pipe else subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
-        except (OSError, ValueError) as error:
-            what = getattr(error, "strerror", error)
-            raise ToolFailure(f"cannot start {command[0]!r}: {what}") from None
-        if not leash:
-            guard.began(process.pid)
+        except OSError as error:
+            raise ToolFailure(f"cannot start {command[0]!r}: {error.strerror}") from None
+        except ValueError as error:
+            raise ToolFailure(f"cannot start {command[0]!r}: {error}") from None
+        tie(process.pid)
         assert process.stdout is not None
         assert process.stderr is not None
         out, err, timed_out = _Sink(most_bytes), _Sink(most_bytes), False
@@ -269,10 +267,9 @@ class Workspace:
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
+            untie(process.pid)
             if leash:
-                end_marked(mark)
-            else:
-                guard.ended(process.pid)
+                end_marked(ours[MARK])
             tasks = {feed, drains, lingering}
             for task in tasks:
                 task.cancel()
@@ -292,15 +289,6 @@ class Workspace:
             timed_out,
             out.cut or err.cut,
         )
-
-
-def _unstartable(name: str, env: Mapping[str, str | None], cwd: Path) -> str:
-    """Why a program cannot start; a leash's shell would only end with a status of its own."""
-    path = cwd / name if "/" in name else name
-    if shutil.which(path, path=env.get("PATH") or os.defpath):
-        return ""
-    there = isinstance(path, Path) and path.exists()
-    return os.strerror(errno.EACCES if there else errno.ENOENT)
 
 
 @lru_cache(maxsize=65536)
@@ -378,11 +366,19 @@ QUIET = {
 def child_environment() -> dict[str, str]:
     """Environment of children: ours, made quiet, plain and without traces in the workspace.
 
-    Punie's own secrets are not in it, nor the mark of a run that punie itself is part of, nor
-    relative parts of PATH.
+    Punie's own secrets are not in it, nor relative parts of PATH. Whatever is started with it ends
+    with punie, by a new mark (see `strays`). Raises `OSError` when its watcher cannot start.
     """
-    ours = {name: value for name, value in os.environ.items() if name not in {*SECRETS, MARK}}
-    return ours | QUIET | {"PYTHONDONTWRITEBYTECODE": "1", "PATH": search_path()}
+    ours = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    return (
+        ours
+        | QUIET
+        | {
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PATH": search_path(),
+            MARK: new_mark(),
+        }
+    )
 
 
 def search_path() -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from punie.errors import ModelUnavailable
+from punie.strays import MARK, new_mark
 
 NEEDED = ("llama_cpp", "fastapi", "uvicorn", "sse_starlette", "starlette_context")
 """Modules that the server needs; all but the first come with the extra `dev`."""
@@ -62,7 +63,7 @@ def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=dict(os.environ) | {"PUNIE_TRACES": "false"},
+        env=dict(os.environ) | {"PUNIE_TRACES": "false", MARK: new_mark()},
     )
     peak: dict[str, int] = {}
     done = threading.Event()
@@ -120,7 +121,8 @@ def served(
     command += [text for name, value in options.items() for text in (f"--{name}", value)]
     began = time.monotonic()
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        env = dict(os.environ) | {MARK: new_mark()}
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=env)
     try:
         while True:
             try:

@@ -27,6 +27,8 @@ SUFFIXES = (".py", ".pyi", ".pyw", ".ipynb")
 """Endings of what ruff and ty take for Python."""
 PATIENCE = 0.5
 """Seconds after which it is worth a look whether ruff waits for a named pipe."""
+UNREAD = "E902"
+"""Ruff's code for a file that it cannot read, such as one that is not UTF-8."""
 _MISSHAPEN = (LookupError, TypeError, AttributeError, RecursionError)
 _QUOTED = re.compile(r"\s*\d*\s*\|")
 """A line that quotes a file, as ruff and ty set it off: `1 | text`."""
@@ -154,13 +156,13 @@ async def check_types(context: Context, path: str) -> list[TypeDiagnostic]:
 async def check_lint(context: Context, path: str) -> list[RuffViolation]:
     """Violations that `ruff check` finds, with the workspace's configuration.
 
-    Changes nothing, even where the configuration asks for fixes.
+    Changes nothing, even where the configuration asks for fixes. A file that ruff cannot read is a
+    finding, `E902`, also where the configuration leaves that out: it would pass for clean.
     Raises `ToolFailure` when `path` has no Python code, or with ruff's words when it cannot check.
     """
     target = await _python_path(context, path)
     arguments = ["check", "--output-format", "json", "--no-cache", "--no-fix", "--no-fix-only"]
-    # What ruff cannot read it leaves out in silence, where the rules chosen do not name E902.
-    arguments += ["--exit-zero", "--extend-select=E902"]
+    arguments += ["--exit-zero", f"--extend-select={UNREAD}"]
 
     def start(exclude: list[str]) -> asyncio.Task[Completed]:
         options = [f"--extend-exclude={path}" for path in exclude]
@@ -179,6 +181,10 @@ async def check_lint(context: Context, path: str) -> list[RuffViolation]:
         running.cancel()
         await asyncio.wait({running})
     found = _read(context, "ruff", done, (0,), read_lint)
+    if context.workspace.existing(path).is_file():
+        for violation in found:
+            if violation.code == UNREAD:
+                raise ToolFailure(f"ruff cannot read {path!r}: {violation.message}")
     return _ordered(context, "ruff", path, found, done)
 
 

@@ -39,13 +39,21 @@ def check(tool: str, inventory: Inventory, args: dict[str, Any], result: Any) ->
 
 
 def _failure(tool: str, inventory: Inventory, args: dict[str, Any], result: Any) -> str:
-    """A failure is right when the name or path is unknown or stands for several."""
+    """A failure is right when the name or path is unknown or stands for several; and where ruff
+    cannot read the one file that it is asked about."""
     symbol = args.get("symbol")
     if symbol:
         bare = symbol.rpartition(".")[2]
         many = inventory.names[bare] > 1 and "ambiguous" in result.parse_error
         unknown = inventory.names[bare] == 0 and "no symbol" in result.parse_error
         return "" if many or unknown else f"failed: {result.parse_error}"
+    file = inventory.root / args.get("path", ".")
+    if (
+        tool == "ruff_check"
+        and file.is_file()
+        and "E902" in {k for *_, k in _ruff(inventory, args)}
+    ):
+        return ""
     return f"failed: {result.parse_error}"
 
 
@@ -157,16 +165,15 @@ def _run(inventory: Inventory, *command: str) -> str:
 _CONCISE = re.compile(r"^(.+?):(\d+):(\d+): (?:error\[|warning\[)?([\w-]+)", re.MULTILINE)
 
 
+def _ruff(inventory: Inventory, args: dict[str, Any]) -> list[tuple[str, int, int, str]]:
+    """Files, lines, columns and codes; a file that ruff cannot read is one of them."""
+    command = [program("ruff"), "check", "--output-format=concise", "--no-cache"]
+    text = _run(inventory, *command, "--extend-select=E902", args.get("path", "."))
+    return sorted((f, int(n), int(c), k) for f, n, c, k in _CONCISE.findall(text))
+
+
 def _lint(inventory: Inventory, args: dict[str, Any], result: Any) -> str:
-    command = [
-        program("ruff"),
-        "check",
-        "--output-format=concise",
-        "--no-cache",
-        "--extend-select=E902",
-    ]
-    text = _run(inventory, *command, args.get("path", "."))
-    expected = sorted((f, int(n), int(c), k) for f, n, c, k in _CONCISE.findall(text))
+    expected = _ruff(inventory, args)
     found = sorted((v.file, v.line, v.column, v.code) for v in result.violations)
     if result.truncated:
         return _differ("lint count", result.violation_count, len(expected))
