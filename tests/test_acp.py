@@ -261,3 +261,42 @@ def test_a_session_is_stored_without_secrets_and_deleted_for_good(tmp_path: Path
     assert store.prune(0) == 1
     assert not any(b"xylophone" in path.read_bytes() for path in tmp_path.iterdir())
     assert store.listed(None, 0, 9) == []
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("3", "3"),
+        ("shop/orders.py", "shop/orders.py"),
+        ("still here", "still here"),
+        ("shop/__init__.py", "```\nshop/__init__.py\n```"),
+        ("one\ntwo", "```\none\ntwo\n```"),
+        ("# no heading", "```\n# no heading\n```"),
+        ("```\ninner\n```", "````\n```\ninner\n```\n````"),
+    ],
+)
+def test_what_a_program_printed_is_not_read_as_markdown(
+    root: Path, printed: str, shown: str
+) -> None:
+    """The terminal front end toad showed five lines as one, and `__init__.py` as `init.py`."""
+
+    async def go() -> None:
+        async with desk(root, [f"print({printed!r})"]) as found:
+            session = await found.open(root)
+            await found.ask(session, "say it")
+            assert found.said(session) == [shown]
+
+    asyncio.run(go())
+
+
+def test_an_answer_in_words_is_the_markdown_that_it_is(root: Path) -> None:
+    words = "`git fetch` gets, *git pull* also merges.\n\n- both ask the remote"
+
+    async def go() -> None:
+        async with desk(root, []) as found:
+            (root.parent / "replies.json").write_text(json.dumps([words]), "utf-8")
+            session = await found.open(root)
+            await found.ask(session, "what is the difference?")
+            assert found.said(session) == [words]
+
+    asyncio.run(go())
