@@ -152,3 +152,11 @@ async def desk(
         writer.close()  # the editor goes
         await asyncio.wait_for(running, 60)
         await agent.close()
+
+
+def runs(number: int) -> bool:
+    """Whether a process runs; one that has ended may still wait to be collected."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

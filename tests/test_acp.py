@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ pytest.importorskip("acp", reason="needs the extra `acp`")
 
 import acp
 
-from acp_desk import Updates, desk, root
+from acp_desk import Updates, desk, root, runs
 from punie.prompt import Message
 from punie.serve.acp import question
 from punie.serve.sessions import Record, Sessions
+from punie.settings import Settings
 
 __all__ = ["root"]
 
@@ -136,14 +138,6 @@ def test_hangs():
     pathlib.Path(os.environ["PUNIE_DATA"], "pid").write_text(str(os.getpid()))
     time.sleep(600)
 """
-
-
-def runs(number: int) -> bool:
-    """Whether a process runs; one that has ended may still wait to be collected."""
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_cancelling_ends_a_hanging_test_run(root: Path) -> None:
@@ -269,3 +263,91 @@ def test_a_session_is_stored_without_secrets_and_deleted_for_good(tmp_path: Path
     assert store.prune(0) == 1
     assert not any(b"xylophone" in path.read_bytes() for path in tmp_path.iterdir())
     assert store.listed(None, 0, 9) == []
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("3", "3"),
+        ("shop/orders.py", "shop/orders.py"),
+        ("still here", "still here"),
+        ("shop/__init__.py", "```\nshop/__init__.py\n```"),
+        ("one\ntwo", "```\none\ntwo\n```"),
+        ("# no heading", "```\n# no heading\n```"),
+        ("```\ninner\n```", "````\n```\ninner\n```\n````"),
+    ],
+)
+def test_what_a_program_printed_is_not_read_as_markdown(
+    root: Path, printed: str, shown: str
+) -> None:
+    """The terminal front end toad showed five lines as one, and `__init__.py` as `init.py`."""
+
+    async def go() -> None:
+        async with desk(root, [f"print({printed!r})"]) as found:
+            session = await found.open(root)
+            await found.ask(session, "say it")
+            assert found.said(session) == [shown]
+
+    asyncio.run(go())
+
+
+def test_an_answer_in_words_is_the_markdown_that_it_is(root: Path) -> None:
+    words = "`git fetch` gets, *git pull* also merges.\n\n- both ask the remote"
+
+    async def go() -> None:
+        async with desk(root, []) as found:
+            (root.parent / "replies.json").write_text(json.dumps([words]), "utf-8")
+            session = await found.open(root)
+            await found.ask(session, "what is the difference?")
+            assert found.said(session) == [words]
+
+    asyncio.run(go())
+
+
+def test_a_session_in_which_nothing_was_asked_yet_is_taken_up_with_its_mode(root: Path) -> None:
+    """The client acpx opens a session in one process and asks in the next."""
+
+    async def go() -> None:
+        async with desk(root, []) as found:
+            session = await found.open(root)
+            await found.agent.set_session_mode(mode_id="read-only", session_id=session)
+        async with desk(root, []) as found:
+            assert (await found.agent.list_sessions(cwd=str(root))).sessions == []
+            taken = await found.agent.resume_session(session_id=session, cwd=str(root))
+            assert taken.modes.current_mode_id == "read-only"
+            await found.agent.load_session(session_id=session, cwd=str(root), mcp_servers=[])
+            assert session not in found.editor.shown
+
+    asyncio.run(go())
+
+
+def test_nothing_is_stored_of_a_session_when_traces_are_off(root: Path) -> None:
+    async def go() -> None:
+        async with desk(root, [], settings=Settings(traces=False)) as found:
+            session = await found.open(root)
+            await found.agent.set_session_mode(mode_id="read-only", session_id=session)
+        assert not (root.parent / "sessions.sqlite").exists()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_client_in_a_hurry_does_not_disturb_the_end(root: Path, closed: bool) -> None:
+    """The client acpx closes the input and sends SIGTERM while Python is on its way out."""
+    command = [sys.executable, "-m", "punie", "acp", "--model", "scripted:none"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root)
+    with process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(
+            b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":1}}\n'
+        )
+        process.stdin.flush()
+        process.stdout.readline()
+        if closed:
+            process.stdin.close()
+            process.stdout.read()  # the end of the output: all but the interpreter has ended
+        for _ in range(30):
+            process.terminate()
+            time.sleep(0.01)
+        assert process.wait(20) == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ pytest.importorskip("acp", reason="needs the extra `acp`")
 import acp
 from acp import schema
 
-from acp_desk import Desk, Editor, desk, root
+from acp_desk import Desk, Editor, desk, root, runs
 from punie.settings import Settings
 from punie.undo import undo
 
@@ -41,13 +43,23 @@ class Able(Editor):
             Path(path).write_text(text, "utf-8")
 
     async def create_terminal(
-        self, command: str, args: list[str], cwd: str, **rest: Any
+        self,
+        command: str,
+        args: list[str],
+        cwd: str,
+        env: list[schema.EnvVariable],
+        **rest: Any,
     ) -> schema.CreateTerminalResponse:
         name = f"terminal-{len(self.running)}"
         self.did.append(f"open {' '.join(args)}")
         pipe = asyncio.subprocess.PIPE
         self.running[name] = await asyncio.create_subprocess_exec(
-            command, *args, cwd=cwd, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+            command,
+            *args,
+            cwd=cwd,
+            env=dict(os.environ) | {each.name: each.value for each in env},
+            stdout=pipe,
+            stderr=asyncio.subprocess.STDOUT,
         )
         return schema.CreateTerminalResponse(terminal_id=name)
 
@@ -67,6 +79,7 @@ class Able(Editor):
         return schema.TerminalOutputResponse(output=text, truncated=False)
 
     async def kill_terminal(self, terminal_id: str, **rest: Any) -> None:
+        """Ends the shell and not what it started, as some clients do."""
         self.did.append("kill")
         self.running[terminal_id].kill()
 
@@ -172,7 +185,7 @@ def test_a_command_runs_in_a_terminal_that_stands_in_the_call(root: Path) -> Non
     async def case(found: Desk, session: str) -> None:
         await found.ask(session, "run")
         assert editor.did == ["open -c echo out; echo err >&2; exit 3", "release"]
-        assert found.said(session) == ["3 out\nerr"]
+        assert found.said(session) == ["```\n3 out\nerr\n```"]
         shown = [
             block["terminalId"]
             for update in editor.shown[session]
@@ -183,6 +196,22 @@ def test_a_command_runs_in_a_terminal_that_stands_in_the_call(root: Path) -> Non
         assert set(shown) == {"terminal-0"}
 
     with_editor(root, reply, editor, case)
+
+
+def test_line_ends_of_a_terminal_are_not_part_of_the_output(root: Path) -> None:
+    class Terminal(Able):
+        async def terminal_output(
+            self, terminal_id: str, **rest: Any
+        ) -> schema.TerminalOutputResponse:
+            text = self.printed[terminal_id].decode().replace("\n", "\r\n")
+            return schema.TerminalOutputResponse(output=text, truncated=False)
+
+    async def case(found: Desk, session: str) -> None:
+        await found.ask(session, "run")
+        assert found.said(session) == ["8"]
+
+    reply = "print(len(run_command('echo one; echo two').stdout))"
+    with_editor(root, reply, Terminal(["allow_once"]), case)
 
 
 def test_a_cancelled_command_is_ended_and_its_terminal_put_away(root: Path) -> None:
@@ -198,6 +227,44 @@ def test_a_cancelled_command_is_ended_and_its_terminal_put_away(root: Path) -> N
         assert await asyncio.wait_for(editor.running["terminal-0"].wait(), 5) < 0
 
     with_editor(root, "print(run_command('exec sleep 60'))", editor, case)
+
+
+CHILD = "print(run_command('sleep 60 & echo $! > child; wait'))"
+
+
+def test_what_a_cancelled_command_started_ends_with_it(root: Path) -> None:
+    """The terminal front end toad ends the shell; a sleep that it had started went on."""
+    editor, told = Able(["allow_once"]), root / "child"
+
+    async def case(found: Desk, session: str) -> None:
+        asking = asyncio.create_task(found.ask(session, "run"))
+        while not (told.exists() and told.read_text()):
+            await asyncio.sleep(0.02)
+        await found.agent.cancel(session_id=session)
+        assert await asking == "cancelled"
+        assert not runs(int(told.read_text()))
+
+    with_editor(root, CHILD, editor, case)
+
+
+def test_what_a_command_started_that_takes_too_long_ends_with_it(root: Path) -> None:
+    async def case(found: Desk, session: str) -> None:
+        await found.ask(session, "run")
+        assert "longer than its limit of 1 s" in found.said(session)[0]
+        assert not runs(int((root / "child").read_text()))
+
+    with_editor(root, CHILD, Able(["allow_once"]), case, test_seconds=1.0)
+
+
+def test_what_a_command_that_ends_left_in_the_background_is_the_client_s(root: Path) -> None:
+    async def case(found: Desk, session: str) -> None:
+        await found.ask(session, "run")
+        child = int((root / "child").read_text())
+        assert runs(child)
+        os.kill(child, signal.SIGKILL)
+
+    reply = "run_command('sleep 60 >/dev/null 2>&1 & echo $! > child')\nprint('done')"
+    with_editor(root, reply, Able(["allow_once"]), case)
 
 
 def test_a_command_that_takes_too_long_is_ended_and_says_so(root: Path) -> None:

@@ -131,6 +131,21 @@ def test_the_active_models_last_validation_is_watched(passed: int, alarm: bool) 
     assert (ran.exit_code == 1) is alarm
 
 
+@pytest.mark.parametrize(("passed", "alarm"), [(32, False), (31, True)])
+def test_a_model_behind_a_server_is_watched_by_its_name(passed: int, alarm: bool) -> None:
+    asked = answer("file_count")
+    served = {"name": "small", "engine": "http", "sha256": ""}
+    asked.model = served | {"tools": "12"}
+    kept = store(asked)
+    report: dict[str, Any] = {"suite": "forty", "passed": passed, "total": 40, "model": served}
+    kept.add_validation(report)
+    for other in ({"name": "large"}, {"engine": "scripted"}, {"sha256": "ab"}, {"name": ""}):
+        kept.add_validation(report | {"passed": 2, "model": served | other})
+    ran = punie("monitor")
+    assert f"{passed} of 40 on suite forty" in ran.output
+    assert (ran.exit_code == 1) is alarm
+
+
 def test_failures_and_repairs_are_counted() -> None:
     repaired = answer("file_count")
     repaired.steps.insert(0, Step("x", "x", "", "it stopped"))

@@ -171,10 +171,10 @@ def monitor(
     records: Iterable[dict[str, Any]],
     *,
     training: dict[str, int] | None = None,
-    validation: Callable[[str], dict[str, Any] | None] = lambda sha256: None,
+    validation: Callable[[dict[str, str]], dict[str, Any] | None] = lambda model: None,
 ) -> Report:
     """The report on records (any order); `training` counts the examples of each tool, and
-    `validation` gives the last validation of a model by the SHA-256 of its weights."""
+    `validation` gives the last validation of a model."""
     report = Report()
     newest = -1
     for record in records:
@@ -193,5 +193,5 @@ def monitor(
     if training:
         every = sum(training.values())
         report.training = {name: round(n / every, 4) for name, n in training.items()}
-    report.validation = validation(report.active.get("sha256", ""))
+    report.validation = validation(report.active)
     return report

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -157,22 +157,30 @@ class Store:
 
     def add_validation(self, report: dict[str, Any]) -> None:
         """Remember how a model did on a suite: the object of `punie validate --json`."""
-        row = (_moment(), str(report["model"].get("sha256", "")), json.dumps(report))
+        row = (_moment(), identity(report["model"]), json.dumps(report))
         with contextlib.closing(self._open()) as database, database:
             database.execute("INSERT INTO validations (done, sha256, report) VALUES (?, ?, ?)", row)
 
-    def validation(self, sha256: str) -> dict[str, Any] | None:
-        """The last report on the model with these weights, with `done`; None if there is none."""
-        if not sha256 or not self.path.exists():
+    def validation(self, model: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The last report on a model as an answer names it, with `done`; None if there is none."""
+        if not (name := identity(model)) or not self.path.exists():
             return None
         with contextlib.closing(self._open()) as database:
             row = database.execute(
-                "SELECT done, report FROM validations WHERE sha256 = ? ORDER BY id DESC", (sha256,)
+                "SELECT done, report FROM validations WHERE sha256 = ? ORDER BY id DESC", (name,)
             ).fetchone()
         return {"done": row[0]} | json.loads(row[1]) if row else None
 
     def _open(self) -> sqlite3.Connection:
         return connect(self.path, SCHEMA)
+
+
+def identity(model: Mapping[str, Any]) -> str:
+    """What tells a model from others: the SHA-256 of its weights; of one whose weights are not at
+    hand, as behind a server, its engine and name; empty when it has neither."""
+    if model.get("sha256"):
+        return str(model["sha256"])
+    return f"{model.get('engine', '')}: {model['name']}" if model.get("name") else ""
 
 
 def _moment(moment: datetime | None = None) -> str:

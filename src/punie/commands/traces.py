@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import click
 
 from punie import cli
+from punie.errors import UsageError
 from punie.terminal import visible
 from punie.trace import Store
 
@@ -102,6 +102,7 @@ def show(number: int, as_json: bool) -> None:
 @command.command("export")
 @_filters
 @click.option("--output", "-o", metavar="FILE", help="File to write; default: standard output.")
+@click.option("--folder", metavar="DIR", help="New data folder to write, for `punie audit`.")
 @click.option("--unchecked", is_flag=True, help="Do not run the programs again to check them.")
 @click.option("--all", "everything", is_flag=True, help="Every record, as stored, good or not.")
 def export(
@@ -109,14 +110,24 @@ def export(
     model: str | None,
     workspace: str | None,
     output: str | None,
+    folder: str | None,
     unchecked: bool,
     everything: bool,
 ) -> None:
     """Write good trajectories as training candidates, one JSON object a line.
 
-    Their programs run again where they were asked, and every call is checked by a second way.
+    Their programs run again where they were asked: they must tell again what the user saw, and
+    every call is checked by a second way.
     They hold questions, programs and outputs of your repositories: read them before you share.
     """
+    from punie.factory import exported
+
+    if folder and (output or everything):
+        raise UsageError("--folder is for candidates alone: leave --output and --all out")
+    if output:
+        exported.check_file(Path(output))
+    if folder:
+        exported.check_folder(Path(folder))
     records = _chosen(days, model, workspace)
     rejects: Counter[str] = Counter()
     if everything:
@@ -126,13 +137,15 @@ def export(
 
         rows = list(candidates(records, rejects))
         if not unchecked:
-            places = {record["id"]: Path(record["workspace"]) for record in records}
-            rows = asyncio.run(verified(rows, places, rejects))
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in reversed(rows))
-    if output:
-        Path(output).write_text(lines, "utf-8")
+            by_number = {record["id"]: record for record in records}
+            rows = asyncio.run(verified(rows, by_number, rejects))
+    rows.reverse()
+    if folder:
+        exported.write_folder(Path(folder), rows, dict(rejects))
+    elif output:
+        exported.write_file(Path(output), rows)
     else:
-        click.echo(lines, nl=False)
+        click.echo(exported.lines(rows), nl=False)
     left = "; ".join(f"{n} {why}" for why, n in rejects.most_common())
     click.echo(f"{len(rows)} of {len(records)} exported{f' (left out: {left})' if left else ''}",
                err=True)  # fmt: skip
@@ -144,7 +157,6 @@ def export(
 def prune(days: float | None, everything: bool) -> None:
     """Delete stored answers, conversations and editors' sessions for good."""
     from punie import conversation
-    from punie.errors import UsageError
     from punie.serve.sessions import Sessions
 
     if everything == (days is not None):

@@ -2,30 +2,35 @@
 
 A candidate was answered by a program that ran without an error, whose calls all succeeded and
 whose result fields it read, and that changed nothing. `verified` then does what `generate` does
-with its own examples: the program runs again in its repository, every call is checked by a second
-way, and what asks a question of a suite is left out. Whether the program is what the question
-wanted, only a person can say: the provenance marks the row.
+with its own examples: the program runs again in its repository, must tell again what the user saw,
+every call is checked by a second way, and what asks a question of a suite is left out. Whether the
+program is what the question wanted, only a person can say: the provenance marks the row.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from punie.agent import shown
 from punie.errors import PunieError
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.selection import without_suites
-from punie.factory.examples.workshop import Workshop
+from punie.factory.examples.workshop import Workshop, volatile
 from punie.prompt import SYSTEM_TUNED, Message
 from punie.redact import MARK
+from punie.sandbox import Outcome
 from punie.tool import Effect, load_tools
 
 GROUP = "use"
 """Group and intent of rows that come from use."""
+NUMBER = re.compile(r"0x[0-9a-f]+|\d+\.\d+")
+"""What may differ in an answer with times or addresses."""
 
 
 def candidates(
@@ -49,25 +54,30 @@ def candidates(
 
 
 async def verified(
-    rows: Iterable[dict[str, Any]], places: Mapping[int, Path], rejects: Counter[str]
+    rows: Iterable[dict[str, Any]],
+    records: Mapping[int, dict[str, Any]],
+    rejects: Counter[str],
 ) -> list[dict[str, Any]]:
-    """The rows whose program runs again and agrees with its second ways, with what `generate`
-    notes of a run (`Workshop.facts`). `places` is the repository of each trace by its number;
-    `rejects` counts why the others were left out."""
+    """The rows whose program runs again, tells the same and agrees with its second ways, with what
+    `generate` notes of a run (`Workshop.facts`). `records` is each trace by its number; `rejects`
+    counts why the others were left out."""
     by_place: defaultdict[Path, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        by_place[places[row["provenance"]["trace"]]].append(row)
+        by_place[Path(records[row["provenance"]["trace"]]["workspace"])].append(row)
     found: list[dict[str, Any]] = []
     for place, group in by_place.items():
         try:
-            found += await _run_again(place, group, rejects)
+            found += await _run_again(place, group, records, rejects)
         except (OSError, subprocess.CalledProcessError, PunieError):
             rejects["its repository is gone, or no git repository"] += len(group)
     return without_suites(found, rejects)
 
 
 async def _run_again(
-    place: Path, rows: Iterable[dict[str, Any]], rejects: Counter[str]
+    place: Path,
+    rows: Iterable[dict[str, Any]],
+    records: Mapping[int, dict[str, Any]],
+    rejects: Counter[str],
 ) -> list[dict[str, Any]]:
     inventory = Inventory(place)
     inventory.git("rev-parse", "--git-dir")
@@ -77,9 +87,20 @@ async def _run_again(
             outcome, fault = await workshop.run(row["messages"][-1]["code"])
             if fault or not outcome.stdout.strip():
                 rejects[f"run again: {fault or 'prints nothing'}"] += 1
+            elif not _told_again(outcome, records[row["provenance"]["trace"]]):
+                rejects["answer changed"] += 1
             else:
                 found.append(row | workshop.facts(outcome))
     return found
+
+
+def _told_again(outcome: Outcome, record: dict[str, Any]) -> bool:
+    """Whether a run tells what the user saw; what differs from run to run, times and addresses,
+    cannot be compared letter by letter."""
+    told, seen = shown(outcome), record["answer"]
+    if told == seen or not volatile(outcome):
+        return bool(told == seen)
+    return NUMBER.sub("", told) == NUMBER.sub("", seen)
 
 
 def unfit(record: dict[str, Any]) -> str:

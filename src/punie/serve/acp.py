@@ -11,6 +11,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import sqlite3
+import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -32,6 +34,8 @@ from punie.settings import Settings
 
 PAGE = 50
 """Sessions that one answer to `session/list` holds."""
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that end the server as the end of its input does."""
 
 ConfigOptions = list[schema.SessionConfigOptionSelect | schema.SessionConfigOptionBoolean]
 
@@ -90,6 +94,7 @@ class Server:
         """A conversation about the folder `cwd`."""
         record = Record(str(uuid.uuid4()), cwd, self.mode, self.models[0])
         session = self._opened(record, cwd)
+        self._keep(session)  # it may be asked in another process first
         return schema.NewSessionResponse(
             session_id=record.id, modes=_modes(session), config_options=self._options(session)
         )
@@ -168,6 +173,7 @@ class Server:
             if value not in self._offered(session):
                 raise _wrong(f"model {value!r} is none of {self._offered(session)}")
             session.record.model = str(value)
+            self._keep(session)
         else:
             raise _wrong(f"option {config_id!r} is none of ['mode', 'model']")
         return schema.SetSessionConfigOptionResponse(config_options=self._options(session))
@@ -243,6 +249,15 @@ class Server:
         if mode not in MODES:
             raise _wrong(f"mode {mode!r} is none of {list(MODES)}")
         session.set_mode(mode)
+        self._keep(session)
+
+    def _keep(self, session: Session) -> None:
+        """Store what is set, so that it holds in another process, too."""
+        if session.settings.traces:
+            try:
+                self.store.add(session.record, [])
+            except (OSError, sqlite3.Error, ValueError) as error:
+                print(f"punie: the session was not stored: {error}", file=sys.stderr)
 
     def _model(self, settings: Settings) -> asyncio.Task[Model]:
         """The model being loaded, or loaded; one that failed is tried again."""
@@ -318,16 +333,28 @@ def _wrong(text: str) -> acp.RequestError:
 async def serve(server: Server) -> None:
     """Serve on standard input and output until the input closes or a signal comes."""
     source, sink = standard_streams()
-    task = asyncio.current_task()
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    for number in ENDING:
+        loop.add_signal_handler(number, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
-        await attend(server, source, sink)
+        await attend(server, source, sink, _deaf)
 
 
-async def attend(server: Server, source: int, sink: int) -> None:
-    """Serve on two file descriptors until the input ends; then nothing is left running."""
+def _deaf() -> None:
+    """From here on the end is near, and a client that is in a hurry does not disturb it."""
+    for number in ENDING:
+        asyncio.get_running_loop().remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
+
+
+async def attend(
+    server: Server, source: int, sink: int, ending: Callable[[], None] = lambda: None
+) -> None:
+    """Serve on two file descriptors until the input ends; then nothing is left running.
+
+    `ending` is called before the children are ended.
+    """
     lines = Lines(source, sink)
     agent: Any = server  # it lacks what the protocol leaves optional
     # The switch is the package's word for session/close and session/resume, stable since.
@@ -335,6 +362,7 @@ async def attend(server: Server, source: int, sink: int) -> None:
     try:
         await connection.listen()
     finally:
+        ending()
         for session in list(server.sessions.values()):
             await session.close()
         await lines.answered()

@@ -15,6 +15,7 @@ from typing import Any
 
 from acp import interfaces, schema
 
+from punie import strays
 from punie.errors import ToolFailure
 from punie.workspace import Completed
 
@@ -69,18 +70,20 @@ class ClientSide:
     async def run(self, command: str, seconds: float) -> Completed | None:
         """Run a shell command in a terminal of the client; None when it does not offer that.
 
-        Its output has both streams. It is ended at `seconds` and on cancellation. Raises
+        Its output has both streams. It is ended at `seconds` and on cancellation, with what it
+        started: there are clients that kill the shell and leave its children. Raises
         `ToolFailure` when the client cannot.
         """
         if not self.abilities.terminals:
             return None
-        start = time.monotonic()
+        start, mark = time.monotonic(), strays.new_mark()
         with _blamed("open a terminal"):
             made = await self.client.create_terminal(
                 session_id=self.session,
                 command="/bin/sh",
                 args=["-c", command],
                 cwd=str(self.root),
+                env=[schema.EnvVariable(name=strays.MARK, value=mark)],
                 output_byte_limit=self.most,
             )
         place: dict[str, Any] = {"session_id": self.session, "terminal_id": made.terminal_id}
@@ -96,25 +99,29 @@ class ClientSide:
                         ended = await self.client.wait_for_terminal_exit(**place)
                 if ended is None:
                     await self.client.kill_terminal(**place)
+                    strays.end_marked(mark)
                 running = False
                 told = await self.client.terminal_output(**place)
         finally:
-            await self._put_away(place, running=running)
+            await self._put_away(place, mark if running else "")
         return Completed(
             _status(ended),
-            told.output.encode("utf-8", "replace"),
+            _lines(told.output).encode("utf-8", "replace"),
             b"",
             time.monotonic() - start,
             timed_out=ended is None,
             cut=told.truncated,
         )
 
-    async def _put_away(self, place: dict[str, Any], *, running: bool) -> None:
-        """End what runs and release the terminal, whatever the client makes of it."""
-        kill = [self.client.kill_terminal] if running else []
+    async def _put_away(self, place: dict[str, Any], mark: str) -> None:
+        """End what runs with that mark (empty: nothing does) and release the terminal, whatever
+        the client makes of it."""
+        kill = [self.client.kill_terminal] if mark else []
         for ending in (*kill, self.client.release_terminal):
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(ending(**place), PARTING)
+        if mark:
+            strays.end_marked(mark)
 
 
 @contextlib.contextmanager
@@ -124,6 +131,11 @@ def _blamed(what: str) -> Any:
         yield
     except Exception as error:
         raise ToolFailure(f"the editor could not {what}: {error}") from None
+
+
+def _lines(output: str) -> str:
+    """Output with the line ends that the command wrote: a terminal puts a return before each."""
+    return output.replace("\r\n", "\n")
 
 
 def _status(ended: schema.WaitForTerminalExitResponse | None) -> int:

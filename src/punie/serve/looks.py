@@ -5,6 +5,7 @@ Escapes are spelled out: some clients are terminals. Only a diff holds its texts
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ MOST_TEXT = 16_000
 """Bytes of a call's text that are shown."""
 MOST_PLACES = 50
 """Places of a result that a client may follow."""
+MARKDOWN = re.compile(r"[\n\\`*_~#<>&|$\[\]]|^\s|^[-+=]|^\d+[.)]|  |https?:|www\.")
+"""What Markdown may show otherwise than it stands there."""
 TOLD_FIRST = ("path", "command", "symbol", "query", "pattern", "file_path", "commit")
 """Parameters that say what a call is about; most clients show nothing but the title."""
 
@@ -64,12 +67,22 @@ def text(shown: str) -> schema.ContentToolCallContent:
 
 
 def fenced(shown: str, language: str = "") -> schema.ContentToolCallContent:
-    """Code or output between fences that it cannot end, so that no client reads it as Markdown."""
+    """Code or output as content of a call, so that no client reads it as Markdown."""
+    return text(between_fences(middle_cut(shown, MOST_TEXT), language))
+
+
+def between_fences(shown: str, language: str = "") -> str:
+    """Text as Markdown shows it letter by letter: between fences that it cannot end."""
     fence = "```"
     while fence in shown:
         fence += "`"
-    cut = middle_cut(shown, MOST_TEXT)
-    return text(f"{fence}{language}\n{cut}\n{fence}")
+    return f"{fence}{language}\n{shown}\n{fence}"
+
+
+def as_printed(shown: str) -> str:
+    """Output as a message, which clients show as Markdown: unchanged where that shows the same,
+    else between fences. Lines would become one paragraph, `__init__.py` a bold `init.py`."""
+    return between_fences(shown) if MARKDOWN.search(shown) else shown
 
 
 def planned(context: Context, tool: Tool, arguments: dict[str, Any]) -> Plan | None:

@@ -63,7 +63,7 @@ class Sessions:
         self.path = path or data_folder() / "sessions.sqlite"
 
     def add(self, record: Record, updates: list[dict[str, Any]]) -> None:
-        """Store a session after a turn, and what that turn showed.
+        """Store a session, and what a turn showed (nothing: there was none).
 
         Both are redacted. Raises `OSError` or `sqlite3.Error` when the store cannot be written.
         """
@@ -74,11 +74,12 @@ class Sessions:
         )
         with contextlib.closing(self._open()) as database, database:
             database.execute("REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-            database.execute(
-                "INSERT INTO turns SELECT ?, COALESCE(MAX(number), 0) + 1, ? FROM turns"
-                " WHERE session = ?",
-                (record.id, json.dumps(redact_all(updates)), record.id),
-            )
+            if updates:
+                database.execute(
+                    "INSERT INTO turns SELECT ?, COALESCE(MAX(number), 0) + 1, ? FROM turns"
+                    " WHERE session = ?",
+                    (record.id, json.dumps(redact_all(updates)), record.id),
+                )
 
     def get(self, name: str) -> Record | None:
         """The session of that id, or None."""
@@ -86,8 +87,12 @@ class Sessions:
         return found[0] if found else None
 
     def listed(self, workspace: str | None, skip: int, most: int) -> list[Record]:
-        """Sessions of a workspace (None: of all), newest first."""
-        where = "WHERE workspace = ? OR ? IS NULL ORDER BY updated DESC, id LIMIT ? OFFSET ?"
+        """Sessions of a workspace (None: of all), newest first, without those where nothing has
+        been asked."""
+        where = (
+            "WHERE title != '' AND (workspace = ? OR ? IS NULL)"
+            " ORDER BY updated DESC, id LIMIT ? OFFSET ?"
+        )
         return self._records(where, (workspace, workspace, most, skip))
 
     def updates(self, name: str) -> list[dict[str, Any]]:

@@ -62,6 +62,8 @@ class Turn:
     updates: list[dict[str, Any]] = field(default_factory=list)
     """What was shown, as it was sent."""
     _program: str = ""
+    _printed: str = ""
+    """What the last program told."""
     _call: _Open | None = None
 
     async def show(self, update: Update) -> None:
@@ -71,8 +73,11 @@ class Turn:
             await self.client.session_update(session_id=self.session, update=update)
 
     async def say(self, text: str) -> None:
-        """A part of the answer."""
-        block = schema.TextContentBlock(type="text", text=visible(text))
+        """The answer: what a program printed as it stands there, words as the Markdown they are."""
+        text = visible(text)
+        if self._printed and text.startswith(visible(self._printed)):
+            text = looks.as_printed(text)
+        block = schema.TextContentBlock(type="text", text=text)
         await self.show(
             schema.AgentMessageChunk(session_update="agent_message_chunk", content=block)
         )
@@ -94,7 +99,7 @@ class Turn:
                 await self._close_call()
                 shown = self._program_content(told)
                 await self._update(self._program, status=_status(ok), content=shown)
-                self._program = ""
+                self._program, self._printed = "", told
             case CallStarted(tool, arguments):
                 await self._call_started(tool, arguments)
             case CallEnded(call, result):

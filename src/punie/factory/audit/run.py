@@ -38,9 +38,10 @@ class Audited:
 
 def place(target: Path) -> tuple[Path, Norms]:
     """The data folder and the norms that a folder or a recipe stands for. A folder is held
-    against the norms `release`."""
+    against the norms `release`, unless it brings a recipe of its own."""
     if target.is_dir():
-        return target, Norms()
+        own = target / "recipe.toml"
+        return target, of_recipe(own) if own.is_file() else Norms()
     if target.suffix != ".toml":
         raise UsageError(f"{str(target)!r} is neither a data folder nor a recipe")
     return Path("out") / target.stem / "data", of_recipe(target)
