@@ -6,8 +6,9 @@ Workspaces come from the corpus recipe. Judges are reports that the tools do not
 `concise`, `github` and `sarif`, of ty `concise` and `github`, of pytest JUnit XML and the counts
 of its last line. Lint is compared twice, as configured and with all rules on. Every finding and
 every test is compared with its place; each disagreement is printed, with its reason where one is
-known. The folder is compared byte for byte before and after the tools ran. The exit status is 1
-when a disagreement has no reason or something was left behind.
+known. A suite that pytest cannot start here, for want of a package, is named and left out. The
+folder is compared byte for byte before and after the tools ran. The exit status is 1 when a
+disagreement has no reason or something was left behind.
 """
 
 from __future__ import annotations
@@ -78,11 +79,16 @@ def ask(root: Path, tool: Tool, **arguments: Any) -> Any:
 
 
 def tested(root: Path) -> tuple[TestResult | None, str]:
-    """The suite's result, or why it cannot start here, such as for want of a package."""
-    try:
-        return ask(root, pytest_run), ""
-    except AssertionError as error:
-        return None, str(error).splitlines()[-1].replace(str(root), ".")
+    """The suite's result, or why it cannot start here, which plain pytest must find, too."""
+    result = asyncio.run(call(pytest_run, context(root), pytest_run.bind((), {})))[0]
+    if result.success:
+        return cast(TestResult, result), ""
+    reason = str(result.parse_error).splitlines()[-1].replace(str(root), ".")
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    env = {"PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])}
+    starts = "::" in output(root, *command, "--continue-on-collection-errors", env=env)
+    assert not starts, f"pytest_run in {root}: {reason}; pytest itself starts"
+    return None, reason
 
 
 def output(root: Path, *command: str, env: dict[str, str] | None = None) -> str:
