@@ -81,6 +81,7 @@ Folder = tuple[list[Row], dict[str, Any]]
 
 
 def row(asked: str, phrasing: str, workspace: str, intent: str, code: str, *fields: str) -> Row:
+    tools = sorted({name for name in TOOLS if name in code})
     return {
         "id": f"{workspace}-{intent}",
         "kind": "tool",
@@ -95,15 +96,25 @@ def row(asked: str, phrasing: str, workspace: str, intent: str, code: str, *fiel
             {"role": "assistant", "content": "", "code": code},
         ],
         "empty": False,
-        "tools": sorted({name for name in TOOLS if name in code}),
+        "tools": tools,
         "fields": sorted(fields),
+        "seed": 7,
+        "toolset": tools_hash(TOOLS.values()),
+        "calls": [{"tool": name, "args": {}, "ok": True} for name in tools],
+        "result": "3",
     }
 
 
 def fact(number: int, asked: str, answer: str) -> Row:
     system = {"role": "system", "content": SYSTEM_TUNED}
     turns = [system, {"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
-    known: Row = {"intent": "direct_git", "group": "direct", "workspace": "", "split": "train"}
+    known: Row = {
+        "intent": "direct_git",
+        "group": "direct",
+        "workspace": "",
+        "split": "train",
+        "seed": 7,
+    }
     made: Row = {"id": f"direct-{number}", "kind": "direct", "phrasing": asked, "messages": turns}
     return made | known | {"tools": [], "fields": []}
 
@@ -150,6 +161,7 @@ def loose() -> Norms:
 
 def found(folder: Path, rows: list[Row], meta: dict[str, Any] | None) -> Subject:
     """Write a data folder and take it as the subject of an audit."""
+    folder.mkdir(exist_ok=True)
     for split in ("train", "validation"):
         lines = [json.dumps(r) for r in rows if r.get("file", r["split"]) == split]
         (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n")

@@ -127,6 +127,27 @@ DEFECTS: dict[str, tuple[str, Callable[[Folder], str]]] = {
     "another tool set": ("tool set", report_says("tools", "0123456789ab")),
     "an id twice": ("id twice", lambda d: again(d, 0, id="shop-authors") and "shop-authors"),
     "wrong file of the split": ("wrong split", lambda d: put(d, 0, file="validation")),
+    "a row that tells no seed": ("no provenance", lambda d: put(d, 0, seed=None)),
+    "a fact that tells no seed": ("no provenance", lambda d: put(d, 6, seed="7")),
+    "a program of no workspace": ("no provenance", lambda d: put(d, 0, workspace="")),
+    "a program of no tool set": ("no provenance", lambda d: put(d, 0, toolset="")),
+    "a row of other tools": (
+        "row of another tool set",
+        lambda d: put(d, 0, toolset="0123456789ab"),
+    ),
+    "a program without calls": ("run not recorded", lambda d: put(d, 0, calls=[])),
+    "a call half recorded": (
+        "run not recorded",
+        lambda d: put(d, 0, calls=[{"tool": "git_log", "ok": True}]),
+    ),
+    "calls of another tool": (
+        "run not recorded",
+        lambda d: put(d, 0, calls=[{"tool": "git_status", "args": {}, "ok": True}]),
+    ),
+    "a program without a result": (
+        "run not recorded",
+        lambda d: str(d[0][0].pop("result")) and put(d, 0),
+    ),
     "missing system message": ("system message missing", no_system),
     "two system messages": ("system message twice", second_system),
     "another system message": ("other system message", other_system),

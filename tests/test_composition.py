@@ -12,7 +12,10 @@ import pytest
 
 from punie import demo
 from punie.errors import UsageError
+from punie.factory.audit import provenance
+from punie.factory.audit.data import read
 from punie.factory.audit.norms import of_recipe
+from punie.factory.audit.subject import Subject
 from punie.factory.composition import parts, run
 from punie.factory.composition.parts import Composition
 from punie.factory.examples import remarks
@@ -86,6 +89,15 @@ def test_five_messages_are_system_question_program_output_conclusion(made: Path)
             said, told = row["messages"][4]["content"], row["messages"][3]["content"]
             quoted = said.partition(": ")[2]
             assert not quoted or quoted in told or quoted == "there is none."
+
+
+def test_every_row_tells_its_origin_and_its_run(made: Path) -> None:
+    subject = Subject(read(made), of_recipe(RECIPE), load_tools())
+    checks = (provenance.origins, provenance.toolsets, provenance.runs)
+    assert [finding for check in checks for finding in check(subject)] == []
+    for row in rows(made):
+        assert row["kind"] == "direct" or row["calls"][0]["ok"]
+        assert row["seed"] == int(row["id"].rpartition("-")[2], 16)
 
 
 def test_the_same_seed_gives_the_same_rows(made: Path, corpus: Path, tmp_path: Path) -> None:

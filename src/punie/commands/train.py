@@ -17,8 +17,12 @@ from punie.errors import ModelUnavailable, UsageError
 def command(recipe: Path, data: Path | None, out: Path | None) -> None:
     """Train the adapter of RECIPE on its data. An interrupted training is resumed."""
     from punie.factory import recipes
+    from punie.factory.audit import verdict
     from punie.factory.mlx import stages
 
+    folder = data or Path("out") / recipe.stem / "data"
+    if (folder / "meta.json").is_file() and (said := verdict.warning(folder)):
+        click.secho(said, fg="red", bold=True, err=True)
     if stages.chosen(recipe):
         click.echo(stages.train(recipe, data, out))
         return
@@ -29,7 +33,6 @@ def command(recipe: Path, data: Path | None, out: Path | None) -> None:
         raise ModelUnavailable(
             f"training needs the extra 'train' ({error}): pip install -e '.[train]'"
         ) from None
-    folder = data or Path("out") / recipe.stem / "data"
     try:
         report = json.loads((folder / "meta.json").read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from punie.factory.audit import leaks, lengths, programs, repeats, shape, shares, texts
+from punie.factory.audit import leaks, lengths, programs, provenance, repeats, shape, shares, texts
 from punie.factory.audit.findings import Finding
 from punie.factory.audit.subject import Check, Subject
 from punie.sandbox import Sandbox
@@ -17,6 +17,9 @@ CHECKS: tuple[Check, ...] = (
     shape.complete,
     shape.tool_set,
     shape.identifiers,
+    provenance.origins,
+    provenance.toolsets,
+    provenance.runs,
     shape.system_message,
     shape.roles,
     shape.questions,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,16 @@ class Example:
     fields: tuple[str, ...]
     empty: bool = False
     """Whether its program printed nothing."""
+    seed: int | None = None
+    """What its values were drawn from."""
+    trace: str = ""
+    """The answer in use that it was taken from, where it was."""
+    toolset: str = ""
+    """Hash of the tools that its programs ran over."""
+    calls: tuple[Mapping[str, Any], ...] = ()
+    """What was recorded of each call: tool, args, ok."""
+    has_result: bool = False
+    """Whether what its program printed was recorded, or that it cannot be (None)."""
 
     @cached_property
     def asked(self) -> str:
@@ -72,6 +83,8 @@ class Data:
     """What generation wrote into `meta.json`; empty when the folder is unfinished."""
     malformed: list[tuple[str, str]] = field(default_factory=list)
     """File and line of each row that is none, and why."""
+    sha256: str = ""
+    """Hash of the bytes that were read, of both splits."""
 
     @cached_property
     def by_split(self) -> dict[str, list[Example]]:
@@ -82,10 +95,12 @@ class Data:
 def read(folder: Path) -> Data:
     """Read `train.jsonl`, `validation.jsonl` and `meta.json`. Raises `UsageError` when there is
     nothing to audit; a row that is wrong is noted and left out."""
-    data = Data()
+    data, whole = Data(), hashlib.sha256()
     for split in SPLITS:
         try:
-            lines = (folder / f"{split}.jsonl").read_text("utf-8").split("\n")
+            content = (folder / f"{split}.jsonl").read_bytes()
+            whole.update(named(split, content))
+            lines = content.decode("utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             if split == "train":
                 raise UsageError(f"no training data in {str(folder)!r}: {error}") from None
@@ -94,12 +109,18 @@ def read(folder: Path) -> Data:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 _take(data, split, number, line)
+    data.sha256 = whole.hexdigest()
     try:
         report = json.loads((folder / "meta.json").read_text("utf-8"))
         data.report = report if isinstance(report, dict) else {}
     except (OSError, ValueError):
         data.report = {}
     return data
+
+
+def named(split: str, content: bytes) -> bytes:
+    """What of a split goes into the hash of all rows: no row can change its file unseen."""
+    return f"{split} {len(content)}\n".encode() + content
 
 
 def _take(data: Data, split: str, number: int, line: str) -> None:
@@ -119,6 +140,11 @@ def _take(data: Data, split: str, number: int, line: str) -> None:
                 tools=tuple(record.get("tools", ())),
                 fields=tuple(record.get("fields", ())),
                 empty=bool(record.get("empty", False)),
+                seed=seed if isinstance(seed := record.get("seed"), int) else None,
+                trace=str(record.get("provenance", {}).get("trace", "")),
+                toolset=str(record.get("toolset", "")),
+                calls=tuple(dict(call) for call in record.get("calls", ())),
+                has_result="result" in record,
                 **texts,
             )
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from punie.errors import UsageError
-from punie.factory.audit import executed, lengths
+from punie.factory.audit import executed, lengths, verdict
 from punie.factory.audit.checks import audit
 from punie.factory.audit.data import read
 from punie.factory.audit.findings import Finding
@@ -29,6 +29,8 @@ class Audited:
     findings: list[Finding]
     report: str
     """Markdown."""
+    subject: Subject
+    """What was audited."""
 
     @property
     def passed(self) -> bool:
@@ -55,7 +57,8 @@ def run(
     progress: Callable[[str], None] = print,
 ) -> Audited:
     """Audit the examples of a folder. `workspaces` holds the built repositories of the corpus;
-    `again` is how many programs are run again on them."""
+    `again` is how many programs are run again on them. The verdict is kept beside the rows
+    (`audit.verdict`). Raises `UsageError` when there is nothing to audit, or no room for it."""
     data = read(folder)
     encode = lengths.tokenizer()
     progress(f"{len(data.examples)} examples; counting tokens")
@@ -73,7 +76,11 @@ def run(
     )
     progress("checking")
     findings = asyncio.run(_checked(subject, again))
-    return Audited(findings, markdown(subject, findings))
+    try:
+        verdict.write(folder, data.sha256, norms.norms, findings)
+    except OSError as error:
+        raise UsageError(f"the verdict cannot be kept in {str(folder)!r}: {error}") from None
+    return Audited(findings, markdown(subject, findings), subject)
 
 
 async def _checked(subject: Subject, again: int) -> list[Finding]:

@@ -99,11 +99,11 @@ async def _examples(root: Path, drafts: list[Draft]) -> tuple[list[Row], Counter
                     "group": draft.intent.group,
                     "phrasing": draft.phrasing,
                     "workspace": root.name,
+                    "seed": draft.seed,
                     "messages": messages,
                     "empty": not outcome.stdout.strip(),
-                    "tools": sorted({c.tool for c in outcome.calls}),
-                    "fields": sorted({f for c in outcome.calls for f in c.fields}),
                 }
+                | workshop.facts(outcome)
             )
     return rows, rejects
 
@@ -111,19 +111,21 @@ async def _examples(root: Path, drafts: list[Draft]) -> tuple[list[Row], Counter
 def direct_row(number: int, part: Part, entry: Direct, rng: random.Random, asides: Asides) -> Row:
     """A question that is answered in words."""
     phrasing = rng.choice(entry.questions)
-    asked = wording.question(phrasing, {}, rng, asides)
+    asked, seed = wording.question(phrasing, {}, rng, asides), rng.randrange(2**32)
     return {
         "place": (number, False),
-        "id": f"direct-{part.topic}-{rng.randrange(2**32):08x}",
+        "id": f"direct-{part.topic}-{seed:08x}",
         "kind": "direct",
         "intent": f"direct_{part.topic}",
         "group": "direct",
         "phrasing": phrasing,
         "workspace": "",
+        "seed": seed,
         "messages": _opening(asked, {"role": "assistant", "content": entry.answer}),
         "empty": False,
         "tools": [],
         "fields": [],
+        "calls": [],
     }
 
 
