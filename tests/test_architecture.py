@@ -25,7 +25,7 @@ HEAVY = {
 LAYERS = (
     ("errors", "approvals"),
     ("settings",),
-    ("text", "diff", "strays", "redact", "answers", "page", "unpacking"),
+    ("text", "diff", "strays", "redact", "answers", "page", "unpacking", "installed"),
     ("lines",),
     ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "declaration"),
     ("grep", "mentioned", "porcelain", "sweep", "gitconfig", "database"),

@@ -18,6 +18,7 @@ from punie.declaration import CLASS, Declaration, Spot, group
 from punie.errors import ToolFailure, UsageError
 from punie.outline import Outline
 from punie.pysource import Name
+from punie.sweep import PYTHON
 from punie.workspace import shared_path
 
 LISTED = 12
@@ -77,8 +78,8 @@ class Lookup(Outline):
         path = self.workspace.existing(given)
         if path.is_dir():
             raise ToolFailure(f"{given!r} is a folder: give a Python file")
-        if path.suffix not in (".py", ".pyi"):
-            raise ToolFailure(f"{given!r} is no Python file (.py or .pyi)")
+        if path.suffix not in PYTHON:
+            raise ToolFailure(f"{given!r} is no Python file (.py, .pyi or .pyw)")
         self.workspace.read_text(path)
         return shared_path(str(path))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
@@ -114,3 +115,20 @@ def misfit(method: str, answer: Any) -> str:
         place = ".".join(map(str, first["loc"][:8]))
         return f"{first['msg']}{f' at {place}' if place else ''}"
     return ""
+
+
+def outside(answer: Any, root: str) -> list[str]:
+    """Files named by an answer that lie outside the workspace with the URI `root`, or in its
+    installed packages; not those that the server brings itself.
+    """
+    if not isinstance(answer, list):
+        return []
+    items = [item for item in answer if isinstance(item, dict)]
+    named = {item.get("targetUri") or item.get("uri") for item in items}
+    return [
+        unquote(urlsplit(uri).path)
+        for uri in named
+        if isinstance(uri, str)
+        and (not uri.startswith(root) or "/site-packages/" in uri)
+        and "/vendored/typeshed/" not in uri
+    ]

@@ -77,7 +77,9 @@ def group(declarations: Iterable[Declaration]) -> list[list[Declaration]]:
     """
     things: dict[tuple[Path, str], list[Declaration]] = {}
     for each in declarations:
-        things.setdefault((each.spot.path.with_suffix(""), each.qualified), []).append(each)
+        path = each.spot.path
+        path = path.with_suffix(".py") if path.suffix == ".pyi" else path
+        things.setdefault((path, each.qualified), []).append(each)
     return list(things.values())
 
 

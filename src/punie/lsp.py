@@ -14,14 +14,16 @@ import json
 import os
 import re
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from punie.answers import misfit
+from punie.answers import misfit, outside
 from punie.errors import ToolFailure
 from punie.jsonrpc import Connection, Gone, Refused
 from punie.settings import Settings
-from punie.sweep import Sweep, look
+from punie.sweep import CHANGED, Sweep, look
 from punie.workspace import Workspace, child_environment, program
 
 PATIENCE = 12.0
@@ -71,7 +73,9 @@ class Server:
         self._connection: Connection | None = None
         self._closed = False
         self._lock = asyncio.Lock()
+        self._inside = workspace.root.as_uri().rstrip("/") + "/"
         self._sweep = Sweep()
+        self._started = 0
         self._sweeps = 0
         self._kept: dict[str, Any] = {}
         self._kept_version = 0
@@ -95,6 +99,8 @@ class Server:
                     self._kept, self._kept_version = {}, version
                 if key not in self._kept:
                     answer = await self._ask(connection, method, params)
+                    if await self._outdated(connection, answer):
+                        answer = await self._ask(connection, method, params)
                     if wrong := misfit(method, answer):
                         raise ToolFailure(
                             f"language server {self._name()!r} answered {method} in a form that "
@@ -178,7 +184,8 @@ class Server:
 
     async def _start(self) -> Connection:
         self._sweeps += 1
-        self._sweep.note(await asyncio.to_thread(look, self.workspace.root))
+        self._started = time.time_ns()
+        self._sweep.note(await asyncio.to_thread(look, *self._watched()))
         command = self.settings.server_command or [program("ty"), "server"]
         try:
             connection = await Connection.start(
@@ -207,15 +214,27 @@ class Server:
 
     async def _refresh(self, connection: Connection) -> Connection:
         """Tell the server what changed on disk; start a new one where telling does not help."""
-        seen = await asyncio.to_thread(look, self.workspace.root, self._sweep.doubtful)
+        seen = await asyncio.to_thread(look, *self._watched())
         changes = self._sweep.note(seen)  # from here on nothing may wait until they are sent
         if self._sweep.stale:
             await connection.close(timeout=CLOSE_SECONDS)
             return await self._start()
         if changes:
-            events = [{"uri": Path(path).as_uri(), "type": kind} for path, kind in changes]
-            await connection.notify("workspace/didChangeWatchedFiles", {"changes": events})
+            await _tell(connection, changes)
         return connection
+
+    def _watched(self) -> tuple[Path, frozenset[str], frozenset[str]]:
+        return self.workspace.root, frozenset(self._sweep.doubtful), self._sweep.named
+
+    async def _outdated(self, connection: Connection, answer: Any) -> bool:
+        """Whether an answer names files outside the workspace for the first time, of which the
+        server may know an older state; it is told then.
+        """
+        paths = outside(answer, self._inside)
+        late = self._sweep.name(paths, self._started) if paths else []
+        if late:
+            await _tell(connection, [(path, CHANGED) for path in late])
+        return bool(late)
 
     def _environment(self) -> dict[str, str]:
         """Ours, but Punie's own virtual environment is not taken for the workspace's."""
@@ -226,6 +245,11 @@ class Server:
 
     def _name(self) -> str:
         return " ".join(self.settings.server_command or ["ty", "server"])
+
+
+async def _tell(connection: Connection, changes: Iterable[tuple[str, int]]) -> None:
+    events = [{"uri": Path(path).as_uri(), "type": kind} for path, kind in changes]
+    await connection.notify("workspace/didChangeWatchedFiles", {"changes": events})
 
 
 def _offer(root: Path) -> dict[str, Any]:

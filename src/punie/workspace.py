@@ -25,8 +25,9 @@ SKIPPED = frozenset(
     {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox"}
     | {".mypy_cache", ".ruff_cache", ".pytest_cache", "site-packages"}
 )
-"""Folders that hold no source of the workspace."""
-
+"""Folders that hold no source of the workspace; a `venv` only if it holds `ENVIRONMENT`."""
+ENVIRONMENT = "pyvenv.cfg"
+"""The file that makes a folder, whatever its name, a virtual environment."""
 
 GRACE = 1.0
 """Seconds that a process which has ended may leave its output open to children of its own."""
@@ -146,14 +147,17 @@ class Workspace:
         self, folder: Path | None = None, skipped: Collection[str] = SKIPPED
     ) -> Iterator[Path]:
         """All files below a folder outside `skipped` ones; links to folders are not followed."""
-        for place, folders, files in os.walk(folder or self.root):
-            folders[:] = sorted(f for f in folders if f not in skipped)
+        start = str(folder or self.root)
+        for place, folders, files in os.walk(start):
+            if ENVIRONMENT in files and "venv" in skipped and place != start:
+                folders[:], files[:] = [], []
+            folders[:] = sorted(f for f in folders if f == "venv" or f not in skipped)
             for file in sorted(files):
                 yield Path(place, file)
 
     def python_files(self) -> Iterator[Path]:
-        """All `.py` and `.pyi` files outside `SKIPPED` folders."""
-        return (p for p in self.walk() if p.suffix in (".py", ".pyi"))
+        """All Python files outside `SKIPPED` folders."""
+        return (p for p in self.walk() if p.suffix in (".py", ".pyi", ".pyw"))
 
     def nearest(self, given: str, most: int = 3) -> list[str]:
         """Real paths that look like `given`: the same file name first, then close spelling."""

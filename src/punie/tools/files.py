@@ -254,7 +254,7 @@ async def write_file(context: Context, path: TextFileArg, content: ContentArg) -
     result = WriteResult(path=plan.shown, created=plan.old is None, diff=plan.diff)
     if plan.old == plan.new:
         return result
-    python = plan.target.suffix in (".py", ".pyi")
+    python = plan.target.suffix in encoded.PYTHON
     before = await _check(context, plan) if python and plan.old is not None else ([], [])
     await plan.write(context.editor)
     after = await _check(context, plan) if python else ([], [])
