@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from punie.factory.audit.norms import of_recipe
 from punie.factory.audit.subject import Subject
 from punie.factory.composition import parts, run
 from punie.factory.composition.parts import Composition
+from punie.factory.corpus.sdist import CorpusError
 from punie.factory.examples import remarks
+from punie.factory.examples.keeping import GenerationError
 from punie.factory.intents import plain
 from punie.prompt import QWEN3_CODER, SYSTEM_TUNED, render
 from punie.sandbox import Outcome
@@ -113,6 +116,105 @@ def test_a_part_that_cannot_be_filled_is_named(corpus: Path, tmp_path: Path) -> 
     with pytest.raises(UsageError, match=r"too few examples for part 1 \(git\)"):
         run.run(composition, 42, corpus, ["shop"], tmp_path, 1, progress=lambda text: None)
     assert not (tmp_path / "meta.json").exists()
+
+
+DEADLY = """
+[[intent]]
+name = "deadly"
+about = "Ends its worker, as the machine does when memory is short"
+phrasings = ["die"]
+program = '''
+print(run_command("kill -9 $PPID").exit_code)
+'''
+"""
+
+
+def make(corpus: Path, out: Path, *parts: dict[str, Any], **more: Any) -> dict[str, Any]:
+    composition = Composition.model_validate({"validation": 1, "parts": parts})
+    names, more = more.pop("names", ["shop"]), {"progress": lambda text: None} | more
+    return run.run(composition, 42, corpus, names, out, 1, **more)
+
+
+def test_a_killed_worker_is_told_and_nothing_half_written(corpus: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "intents"
+    folder.mkdir()
+    (folder / "few.toml").write_text(DEADLY)
+    (folder / "asides.toml").write_text('before = ["hi."]\nafter = ["thanks"]\n')
+    part = {"source": "core", "intents": ["deadly"], "single": 2}
+    with pytest.raises(GenerationError, match=r"a worker was killed\. 0 of 1 workspaces"):
+        make(corpus, tmp_path / "out", part, intents_folder=folder)
+    assert [p.name for p in (tmp_path / "out").rglob("*") if p.is_file()] == []
+
+
+def test_what_a_workspace_gave_is_not_made_again(corpus: Path, made: Path, tmp_path: Path) -> None:
+    """Killed after the first workspace: the second run goes on, and gives the same bytes."""
+    both, out = tmp_path / "corpus", tmp_path / "out"
+    for name in ("shop", "stall"):
+        shutil.copytree(corpus / "shop", both / name, symlinks=True)
+    part = {"source": "core", "intents": ["read_file", "log_count"], "single": 6}
+    make(both, tmp_path / "unbroken", part, names=["shop", "stall"])
+    told: list[str] = []
+
+    def killed(text: str) -> None:
+        told.append(text)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(both, out, part, names=["shop", "stall"], progress=killed)
+    assert not (out / "train.jsonl").exists()
+    kept = {p: p.stat().st_mtime_ns for p in (out / "parts").glob("round-1-*.json")}
+    assert kept
+    parts_then: dict[Path, int] = {}
+
+    def watched(text: str) -> None:
+        parts_then.update({p: p.stat().st_mtime_ns for p in kept if p.exists()})
+
+    make(both, out, part, names=["shop", "stall"], progress=watched)
+    assert parts_then == kept, "a part that was kept was made again"
+    for name in ("train.jsonl", "validation.jsonl"):
+        assert (out / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes()
+    assert not (out / "parts").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_leaves_the_data_that_was_there(
+    corpus: Path, made: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(made, out)
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    part = {"source": "core", "intents": ["log_count"], "single": 3}
+    (out / "validation.jsonl.new").symlink_to("/dev/full")
+    with pytest.raises(GenerationError, match=r"could not be written.*No space left"):
+        make(corpus, out, part)
+    assert {p.name: p.read_bytes() for p in out.iterdir() if p.is_file()} == before
+    (out / "parts" / "round-1-shop.json").unlink()
+    (out / "parts" / "round-1-shop.json.new").symlink_to("/dev/full")
+    with pytest.raises(GenerationError, match=r"No space left.*0 of 1 workspaces are done"):
+        make(corpus, out, part)
+    make(corpus, out, part)
+    assert len(rows(out)) == 3
+
+
+def test_a_workspace_that_changes_meanwhile_is_told(corpus: Path, tmp_path: Path) -> None:
+    both, folder = tmp_path / "corpus", tmp_path / "intents"
+    shutil.copytree(corpus / "shop", both / "shop", symlinks=True)
+    folder.mkdir()
+    command = f"echo more >> {both / 'shop' / 'README.md'}"
+    (folder / "few.toml").write_text(DEADLY.replace("kill -9 $PPID", command))
+    (folder / "asides.toml").write_text('before = ["hi."]\nafter = ["thanks"]\n')
+    part = {"source": "core", "intents": ["deadly"], "single": 1}
+    with pytest.raises(CorpusError, match=r"shop' was changed while .*: README\.md\. Nothing"):
+        make(both, tmp_path / "out", part, intents_folder=folder)
+    assert [p.name for p in (tmp_path / "out").rglob("*") if p.is_file()] == []
+
+
+def test_the_report_says_what_was_checked_and_how_long_it_took(made: Path) -> None:
+    report = json.loads((made / "meta.json").read_text())
+    assert report["second ways"]["examples"] == 16
+    assert report["second ways"]["tools"]["git_diff"]["way"] == "git diff --numstat"
+    assert report["spent"]["tools"]["ruff_check"]["calls"] > 0
+    assert "| ruff_check | ruff's concise text |" in (made / "report.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def command(recipe: Path, out: Path | None, workers: int, report: Path | None) -
     else:
         made_of = generate.run(options, built, names, folder, workers, tell)
     spent = time.perf_counter() - built_at
-    told = folder / ("meta.json" if composition else "report.md")
+    told = folder / "report.md"
     made = made_of["train"]["examples"] + made_of["validation"]["examples"]
     click.echo(json.dumps({k: made_of[k] for k in SHOWN if k in made_of}, indent=1))
     click.echo(

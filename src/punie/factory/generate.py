@@ -14,24 +14,17 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from punie.errors import PunieError
-from punie.factory.examples import account, making, selection
+from punie.factory.examples import account, keeping, making, selection
 from punie.factory.examples import drafts as drafting
+from punie.factory.examples.keeping import GenerationError as GenerationError
 from punie.factory.examples.making import Material
 from punie.factory.examples.mutation import Mutations
 from punie.factory.examples.options import GenerateOptions as GenerateOptions
 from punie.factory.examples.options import read_options as read_options
 from punie.factory.intents import FOLDER, load, load_asides, load_followups, plain
-
-
-class GenerationError(PunieError):
-    """A generation stopped; what was done is kept, and the text says how to go on."""
 
 
 def run(
@@ -56,12 +49,14 @@ def run(
     asides = load_asides(intents_folder)
     material = Material(intents, load_followups(intents, intents_folder), asides)
     drafts = drafting.drafts(options, intents, names)
-    parts = out / "parts"
-    try:
-        parts.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GenerationError(f"the data cannot be written to {str(out)!r}: {error}") from error
-    _make(corpus, drafts, options, material, parts, workers, progress)
+    parts = keeping.parts_folder(out)
+    jobs = {
+        name: keeping.Job(
+            parts / f"{name}.json", making.part, (corpus / name, drafts[name], options, material)
+        )
+        for name in drafts
+    }
+    keeping.work(jobs, workers, progress)
     rejects: Counter[str] = Counter()
     mutations, spent = Mutations(), account.Spent()
     rows: list[dict[str, Any]] = []
@@ -80,42 +75,9 @@ def run(
     report = account.report(rows, rejects, mutations, options)
     report["held-out workspaces"] = sorted(drafting.held_places(options, names))
     report["spent"] = spent.as_json(time.perf_counter() - start, len(rows))
-    _write(rows, report, out)
+    keeping.write_data(account.texts(rows, report), out)
     shutil.rmtree(parts, ignore_errors=True)
     return report
-
-
-def _make(
-    corpus: Path,
-    drafts: dict[str, list[drafting.Draft]],
-    options: GenerateOptions,
-    material: Material,
-    parts: Path,
-    workers: int,
-    progress: Callable[[str], None],
-) -> None:
-    """The parts of all workspaces. Raises `GenerationError` when one cannot be made."""
-    # Fresh processes: a fork of one that has threads (torch, llama.cpp) may hang for ever.
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        jobs = {
-            pool.submit(making.part, corpus / name, drafts[name], options, material, parts): name
-            for name in drafts
-        }
-        try:
-            for number, job in enumerate(as_completed(jobs), 1):
-                job.result()
-                progress(f"{jobs[job]} done, {number} of {len(jobs)} workspaces")
-        except (BrokenProcessPool, OSError) as error:
-            pool.shutdown(cancel_futures=True)
-            done = sum((parts / f"{name}.json").exists() for name in drafts)
-            what = f"{error}" if isinstance(error, OSError) else "a worker was killed"
-            raise GenerationError(
-                f"The generation stopped: {what}. {done} of {len(jobs)} workspaces are done and "
-                f"kept in {str(parts)!r}; mend that (memory, disk) and run the same command again."
-            ) from error
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else all others would be made first
-            raise
 
 
 def _replayed(
@@ -130,29 +92,3 @@ def _replayed(
     earlier = selection.replayed(options, drafting.held_places(options, names), phrasings)
     asked = {plain(row["messages"][1]["content"]) for row in rows}
     return [r for r in earlier if plain(r["messages"][1]["content"]) not in asked]
-
-
-def _write(rows: list[dict[str, Any]], report: dict[str, Any], out: Path) -> None:
-    """Write the data and the report: all of it, or what was there stays as it was."""
-    texts = {
-        f"{split}.jsonl": "".join(
-            json.dumps(row, ensure_ascii=False) + "\n" for row in rows if row["split"] == split
-        )
-        for split in ("train", "validation")
-    }
-    texts["report.md"] = account.markdown(report)
-    texts["meta.json"] = json.dumps(report, indent=1)
-    fresh = {name: out / f"{name}.new" for name in texts}
-    try:
-        for name, text in texts.items():
-            fresh[name].write_text(text, "utf-8")
-        (out / "meta.json").unlink(missing_ok=True)  # without it the folder counts as unfinished
-        for name in texts:
-            fresh[name].replace(out / name)
-    except OSError as error:
-        for path in fresh.values():
-            path.unlink(missing_ok=True)
-        raise GenerationError(
-            f"The data could not be written to {str(out)!r}: {error}. All workspaces are kept in "
-            f"its folder parts: make room and run the same command again."
-        ) from error

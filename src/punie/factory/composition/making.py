@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from punie.factory.composition.parts import Composition, Part, intents_of
-from punie.factory.examples import remarks, wording
+from punie.factory.examples import keeping, remarks, wording
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.plain_slots import NoValue
 from punie.factory.examples.slots import Slots
 from punie.factory.examples.workshop import Workshop
-from punie.factory.intents import Asides, Direct, Intent, load_asides
+from punie.factory.intents import Asides, Direct, Intent
 from punie.prompt import SYSTEM_TUNED, Message
 
 SURPLUS = 1.4
@@ -61,16 +61,22 @@ def drafted(
     return drafts
 
 
-def of_workspace(root: Path, drafts: list[Draft]) -> tuple[list[Row], Counter[str]]:
-    """The rows that come of the drafts of one workspace, and why others were dropped."""
-    return asyncio.run(_examples(root, drafts))
+def part(target: Path, root: Path, drafts: list[Draft], asides: Asides) -> None:
+    """Make the part of one workspace and round, unless it is there: its rows, and why others were
+    dropped. Raises as `keeping.part` does."""
+    keeping.part(
+        root,
+        target,
+        f"{drafts!r} {asides!r}",
+        lambda: asyncio.run(_examples(root, drafts, asides)),
+    )
 
 
-async def _examples(root: Path, drafts: list[Draft]) -> tuple[list[Row], Counter[str]]:
+async def _examples(root: Path, drafts: list[Draft], asides: Asides) -> dict[str, Any]:
     """Fill, run and check the drafts of one workspace."""
     rows: list[Row] = []
     rejects: Counter[str] = Counter()
-    inventory, asides = Inventory(root), load_asides()
+    inventory = Inventory(root)
     async with Workshop(root, inventory) as workshop:
         for draft in drafts:
             rng = random.Random(draft.seed)
@@ -105,7 +111,7 @@ async def _examples(root: Path, drafts: list[Draft]) -> tuple[list[Row], Counter
                 }
                 | workshop.facts(outcome)
             )
-    return rows, rejects
+    return {"rows": rows, "rejects": rejects, "spent": workshop.spent}
 
 
 def direct_row(number: int, part: Part, entry: Direct, rng: random.Random, asides: Asides) -> Row:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from punie.errors import UsageError
-from punie.factory.composition.making import Row, direct_row, drafted, of_workspace
+from punie.factory.composition import making
+from punie.factory.composition.making import Row, direct_row, drafted
 from punie.factory.composition.parts import Composition
-from punie.factory.examples import remarks, second_way
-from punie.factory.intents import Direct, load, load_asides, plain
+from punie.factory.examples import account, keeping, remarks
+from punie.factory.intents import FOLDER, Asides, Direct, load, load_asides, plain
 from punie.factory.suite import FOLDER as SUITES
 from punie.factory.suite import load_suite
 from punie.tool import load_tools, tools_hash
@@ -34,32 +35,63 @@ def run(
     out: Path,
     workers: int = 2,
     progress: Callable[[str], None] = print,
+    intents_folder: Path = FOLDER,
 ) -> dict[str, Any]:
     """Make `out/train.jsonl`, `out/validation.jsonl` and the report `out/meta.json` on the built
-    workspaces `names` in `corpus`. Raises `UsageError` that names the parts which do not fill."""
-    intents, direct = load()
-    chosen = Chosen(composition, direct, seed)
+    workspaces `names` in `corpus`; `out/report.md` is it to read. What a workspace gave in a round
+    is kept in `out/parts` until all is done, and not made again.
+
+    Raises `UsageError` that names the parts which do not fill, `GenerationError`, and `CorpusError`
+    for a workspace that changes meanwhile; what `out` had before then stays.
+    """
+    (intents, direct), asides = load(intents_folder), load_asides(intents_folder)
+    chosen = Chosen(composition, direct, seed, asides)
     rejects: Counter[str] = Counter()
-    # Fresh processes: a fork of one that has threads may hang for ever.
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        for number in range(ROUNDS):
-            drafts = drafted(chosen.missing(), composition, intents, names, f"{seed}/{number}")
-            if not drafts:
-                break
-            places = sorted(drafts)
-            jobs = [pool.submit(of_workspace, corpus / name, drafts[name]) for name in places]
-            made: list[Row] = []
-            for place, job in zip(places, jobs, strict=True):
-                rows, faults = job.result()
-                rejects.update(faults)
-                made += rows
-                progress(f"round {number + 1}, {place}: {len(chosen.rows) + len(made)} examples")
-            for row in _alternating(made, random.Random(f"{seed}/{number}/order")):
-                chosen.offer(row, rejects)
+    kept, spent, start = keeping.parts_folder(out), account.Spent(), time.perf_counter()
+    for number in range(ROUNDS):
+        drafts = drafted(chosen.missing(), composition, intents, names, f"{seed}/{number}")
+        if not drafts:
+            break
+        made: list[Row] = []
+        for part in _parts(drafts, f"round {number + 1}", corpus, kept, asides, workers, progress):
+            made += [row | {"place": tuple(row["place"])} for row in part["rows"]]
+            rejects.update(part["rejects"])
+            spent.add(part["spent"])
+        for row in _alternating(made, random.Random(f"{seed}/{number}/order")):
+            chosen.offer(row, rejects)
+        progress(f"round {number + 1}: {len(chosen.rows)} of {composition.size} examples")
     if lacking := chosen.missing():
         parts = [f"part {n + 1} ({composition.parts[n].source})" for n, _ in lacking]
         raise UsageError(f"too few examples for {', '.join(dict.fromkeys(parts))}: {dict(rejects)}")
-    return _write(_finished(chosen.rows, composition, seed), composition, seed, rejects, out)
+    rows = _finished(chosen.rows, composition, seed)
+    report = _report(rows, composition, seed, rejects)
+    report["spent"] = spent.as_json(time.perf_counter() - start, len(rows))
+    keeping.write_data(account.texts(rows, report), out)
+    shutil.rmtree(kept, ignore_errors=True)
+    return report
+
+
+def _parts(
+    drafts: dict[str, list[making.Draft]],
+    title: str,
+    corpus: Path,
+    kept: Path,
+    asides: Asides,
+    workers: int,
+    progress: Callable[[str], None],
+) -> Iterator[dict[str, Any]]:
+    """What each workspace gives in a round, by its name."""
+    jobs = {
+        name: keeping.Job(
+            kept / f"{title.replace(' ', '-')}-{name}.json",
+            making.part,
+            (corpus / name, drafts[name], asides),
+        )
+        for name in sorted(drafts)
+    }
+    keeping.work(jobs, workers, lambda text: progress(f"{title}: {text}"))
+    for job in jobs.values():
+        yield json.loads(job.target.read_text("utf-8"))
 
 
 def _alternating(rows: list[Row], rng: random.Random) -> list[Row]:
@@ -77,14 +109,16 @@ def _alternating(rows: list[Row], rng: random.Random) -> list[Row]:
 class Chosen:
     """The rows taken so far: no question twice, none of a suite, each part as large as it is."""
 
-    def __init__(self, composition: Composition, direct: Sequence[Direct], seed: int) -> None:
+    def __init__(
+        self, composition: Composition, direct: Sequence[Direct], seed: int, asides: Asides
+    ) -> None:
         self.parts = composition.parts
         suites = [load_suite(path.stem) for path in SUITES.glob("*.toml")]
         self._asked = {plain(case.query) for suite in suites for case in suite.cases}
         self._counts: Counter[tuple[int, bool]] = Counter()
         self._empty: Counter[int] = Counter()
         self.rows: list[Row] = []
-        rng, asides = random.Random(f"{seed}/direct"), load_asides()
+        rng = random.Random(f"{seed}/direct")
         for number, part in enumerate(self.parts):
             if part.topic:
                 entries = [d for d in direct if d.topic == part.topic]
@@ -148,32 +182,25 @@ def _held_out(rows: Sequence[Row], wanted: int, rng: random.Random) -> set[str]:
     return chosen
 
 
-def _write(
-    rows: list[Row], composition: Composition, seed: int, rejects: Counter[str], out: Path
+def _report(
+    rows: Sequence[Row], composition: Composition, seed: int, rejects: Counter[str]
 ) -> dict[str, Any]:
-    """Write both splits, and the report last: without it the folder counts as unfinished."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "meta.json").unlink(missing_ok=True)
+    """What was made, as `generate` tells it, and by source."""
     report: dict[str, Any] = {
         "tools": tools_hash(load_tools().values()),
         "options": {"seed": seed} | composition.model_dump(),
+        "held-out workspaces": [],
     }
     for split in ("train", "validation"):
         chosen = [row for row in rows if row["split"] == split]
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in chosen]
-        (out / f"{split}.jsonl").write_text("".join(lines), "utf-8")
-        report[split] = {
-            "examples": len(chosen),
+        report[split] = account.split(chosen) | {
             "sources": dict(Counter(row["source"] for row in chosen)),
-            "tools": dict(Counter(t for row in chosen for t in row["tools"]).most_common()),
             "conclusions": sum(len(row["messages"]) == 5 for row in chosen),
             "preambles": sum(_preamble(row) for row in chosen),
         }
     report["rejects"] = dict(rejects.most_common())
-    report["second ways"] = sorted(second_way.CHECKS)
-    temporary = out / "meta.json.new"
-    temporary.write_text(json.dumps(report, indent=1), "utf-8")
-    temporary.replace(out / "meta.json")
+    report["second ways"] = account.second_ways(list(rows))
+    report["registers"] = account.registers(list(rows))
     return report
 
 

@@ -3,8 +3,9 @@ long it took."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from punie.factory.audit.registers import forms, hands
@@ -42,8 +43,8 @@ def report(
 ) -> dict[str, Any]:
     """The report as it is stored in `meta.json`."""
     made: dict[str, Any] = {"tools": tools_hash(load_tools().values()), "options": vars(options)}
-    for split in ("train", "validation"):
-        made[split] = _split([r for r in rows if r["split"] == split])
+    for name in ("train", "validation"):
+        made[name] = split([r for r in rows if r["split"] == name])
     made["rejects"] = dict(rejects.most_common())
     made["mutations"] = mutations.as_json()
     made["second ways"] = second_ways(rows)
@@ -51,7 +52,8 @@ def report(
     return made
 
 
-def _split(rows: list[Row]) -> dict[str, Any]:
+def split(rows: Sequence[Row]) -> dict[str, Any]:
+    """Counts of one split."""
     several = [tuple(r["tools"]) for r in rows if len(r["tools"]) > 1]
     return {
         "examples": len(rows),
@@ -102,14 +104,25 @@ def registers(rows: list[Row]) -> dict[str, dict[str, int]]:
     }
 
 
+def texts(rows: Sequence[Row], report: dict[str, Any]) -> dict[str, str]:
+    """File → text of a data folder."""
+    found = {
+        f"{name}.jsonl": "".join(
+            json.dumps(row, ensure_ascii=False) + "\n" for row in rows if row["split"] == name
+        )
+        for name in ("train", "validation")
+    }
+    return found | {"report.md": markdown(report), "meta.json": json.dumps(report, indent=1)}
+
+
 def markdown(report: dict[str, Any]) -> str:
     """The report to read."""
     spent, ways = report["spent"], report["second ways"]
     lines = ["# Generated data", ""]
-    for split in ("train", "validation"):
-        counts = report[split]
+    for name in ("train", "validation"):
+        counts = report[name]
         lines.append(
-            f"- {split}: {counts['examples']} examples of {counts['intents']} intents on "
+            f"- {name}: {counts['examples']} examples of {counts['intents']} intents on "
             f"{len(counts['workspaces'])} workspaces; {counts['several tools']} over several "
             f"tools, in {counts['combinations']} combinations"
         )

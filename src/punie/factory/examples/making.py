@@ -1,24 +1,16 @@
-"""The examples of one workspace: drafts are filled, run, checked, and written as one part.
-
-A part is whole or not there. Its mark says what it was made from, so that a killed run goes on
-with the parts that still hold.
-"""
+"""The examples of one workspace: drafts are filled, run, checked, and written as one part."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import random
-import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from punie.factory.corpus.sdist import CorpusError
-from punie.factory.examples import followups, repairs, wording
+from punie.factory.examples import followups, keeping, repairs, wording
 from punie.factory.examples.drafts import Draft
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.mutation import Mutations
@@ -29,7 +21,6 @@ from punie.factory.examples.workshop import VOLATILE, Workshop, volatile
 from punie.factory.intents import Asides, Followup, Intent
 from punie.prompt import SYSTEM_TUNED, Message
 from punie.sandbox import Outcome
-from punie.tool import load_tools, tools_hash
 
 TRIES = 12
 """Draws of values for a draft."""
@@ -56,63 +47,15 @@ class Made:
 
 
 def part(
-    root: Path, drafts: list[Draft], options: GenerateOptions, material: Material, parts: Path
+    target: Path, root: Path, drafts: list[Draft], options: GenerateOptions, material: Material
 ) -> None:
-    """Make the part of a workspace, unless it is there. Raises `CorpusError` when the workspace
-    changes meanwhile, and `OSError` when the part cannot be written; then there is none."""
-    target = parts / f"{root.name}.json"
-    before = state(root)
-    made_of = f"{drafts!r} {options!r} {material!r} {tools_hash(load_tools().values())} {before!r}"
-    mark = hashlib.sha256(made_of.encode()).hexdigest()
-    if target.exists() and json.loads(target.read_text("utf-8")).get("mark") == mark:
-        return
-    try:
+    """Make the part of a workspace, unless it is there; raises as `keeping.part` does."""
+
+    def make() -> dict[str, Any]:
         made = asyncio.run(_examples(root, drafts, options, material))
-    except Exception:
-        _unchanged(root, before)  # the likelier reason, if it has changed
-        raise
-    _unchanged(root, before)
-    whole = vars(made) | {"mark": mark, "mutations": made.mutations.as_json()}
-    write_whole(target, json.dumps(whole))
+        return vars(made) | {"mutations": made.mutations.as_json()}
 
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there as a whole or not at all. Raises `OSError`."""
-    temporary = path.with_name(f"{path.name}.new")
-    try:
-        temporary.write_text(text, "utf-8")
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def state(root: Path) -> dict[str, str]:
-    """Hashes of a workspace's files, its index and its branches."""
-    try:
-        inventory = Inventory(root)
-        found = {f: _hash((root / f).read_bytes()) for f in inventory.files}
-        found[""] = _hash(inventory.git("ls-files", "-s").encode())
-        return found | {"HEAD": inventory.git("show-ref", "--head")}
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise CorpusError(f"workspace {str(root)!r} cannot be read: {error}") from error
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _unchanged(root: Path, before: dict[str, str]) -> None:
-    """Raise `CorpusError` when something that was there is another. New files, such as tests
-    leave behind, do not count."""
-    after = state(root)
-    if changed := sorted(name for name in before if after.get(name) != before[name]):
-        shown = ", ".join(name or "the index" for name in changed[:5])
-        raise CorpusError(
-            f"Workspace {str(root)!r} was changed while examples were made on it: {shown}"
-            + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-            + ". Nothing of it was kept. Leave it alone and run the same command again."
-        )
+    keeping.part(root, target, f"{drafts!r} {options!r} {material!r}", make)
 
 
 async def _examples(
