@@ -262,6 +262,33 @@ def test_an_audit_refuses_too_many_unchecked_examples() -> None:
     assert "norm: second ways" not in names(0.05)
 
 
+def test_data_that_follows_failures_has_other_values_and_more_repairs(
+    corpus: Path, folder: Path, tmp_path: Path
+) -> None:
+    plain: dict[str, Any] = {"direct_share": 0.0, "repairs": 0.0, "unknown": 0.0, "ambiguous": 0.0}
+    make(corpus, tmp_path / "plain", folder, **plain)
+    more: dict[str, Any] = {
+        "contrasts": {"uses": 1.0},
+        "repairs_of": {"length": 1.0},
+        "examples": {"uses": 16},
+    }
+    make(corpus, tmp_path / "more", folder, **plain, **more)
+    kinds = {out: Counter((r["kind"], r["intent"]) for r in rows(tmp_path / out, "train"))
+             for out in ("plain", "more")}  # fmt: skip
+    assert not [kind for kind, _ in kinds["plain"] if kind == "repair"]
+    repaired = {intent for kind, intent in kinds["more"] if kind == "repair"}
+    assert repaired == {"length"}
+    pairs = 0
+    found = {r["seed"]: r for r in rows(tmp_path / "more", "train") if r["intent"] == "uses"}
+    for seed, row in found.items():
+        other = found.get(seed + 1)
+        if other:
+            pairs += 1
+            assert (row["phrasing"], row["workspace"]) == (other["phrasing"], other["workspace"])
+            assert row["calls"][0]["args"] != other["calls"][0]["args"]
+    assert pairs >= 3
+
+
 # What may be in the way.
 
 

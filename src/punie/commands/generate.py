@@ -70,10 +70,15 @@ def _grown(options: GenerateOptions, report: Path) -> GenerateOptions:
     from punie.factory.intents import load
     from punie.tool import load_tools
 
-    suite, failed = failures.read_report(report)
+    tools = load_tools()
+    suite, failed = failures.read_report(report, tools)
     intents, _ = load()
-    growths = failures.growth(suite, failed, intents.values(), load_tools())
+    growths = failures.growth(suite, failed, intents.values(), tools)
     for g in growths:
-        kinds = f"{len(g.intents)} intents grow" if g.intents else "no intent has this combination"
-        click.echo(f"{' + '.join(g.tools)}: {g.failed} of {g.cases} failed, {kinds}", err=True)
-    return failures.grown(options, growths, intents)
+        over = " + ".join(g.tools) or "no tool"
+        grows = f"{len(g.intents)} intents grow" if g.intents else "no intent serves"
+        click.echo(f"{g.kind}, {over}: {g.failed} of {g.cases} cases, {grows}", err=True)
+    more = failures.grown(options, growths, intents)
+    for tool, wordings in sorted(more.near_misses.items()):
+        click.echo(f"{wordings} more wordings of general questions beside {tool}", err=True)
+    return more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -102,7 +103,7 @@ async def _more(
     """Repairs, unanswerable questions and conversations that come of an example."""
     rng, found = random.Random(f"{draft.seed}/more"), []
     asked, code = row["messages"][1]["content"], row["messages"][2]["code"]
-    if rng.random() < options.repairs:
+    if rng.random() < options.repairs_of.get(draft.intent.name, options.repairs):
         repaired = await repairs.make(code, asked, workshop, rng)
         if repaired and not VOLATILE.search(repaired[-1]["content"]):
             messages = row["messages"]
@@ -120,7 +121,35 @@ async def _more(
         if turns:
             messages = [*row["messages"], *turns]
             found.append(_without(row, "empty") | facts | {"messages": messages})
-    return found
+    return found + await _contrast(draft, values, workshop, options, material)
+
+
+async def _contrast(
+    draft: Draft,
+    values: dict[str, Value],
+    workshop: Workshop,
+    options: GenerateOptions,
+    material: Material,
+) -> list[dict[str, Any]]:
+    """The draft in the same words with other values: a row that stands beside it, or none."""
+    rng = random.Random(f"{draft.seed}/contrast")
+    if rng.random() >= options.contrasts.get(draft.intent.name, 0.0):
+        return []
+    try:
+        other = fill(draft.intent, workshop.inventory, rng)
+    except NoValue:
+        return []
+    if other == values:
+        return []
+    code = wording.program(draft.intent, other)
+    outcome, fault = await workshop.run(code)
+    if fault:
+        return []
+    # Rows are chosen in the order of their seeds: both of a pair are, or neither.
+    beside = dataclasses.replace(draft, seed=(draft.seed + 1) % 2**32)
+    asked = wording.question(draft.phrasing, other, rng, material.asides)
+    row = _row(beside, workshop.root.name, asked, code) | workshop.facts(outcome)
+    return [row | {"empty": not outcome.stdout.strip()}]
 
 
 def _without(row: dict[str, Any], key: str) -> dict[str, Any]:

@@ -36,6 +36,14 @@ class GenerateOptions:
 
     repairs: float = 0.04
     """Share of programs that also give a repair: wrong program, what it told, right program."""
+    repairs_of: dict[str, float] = field(default_factory=dict)
+    """Intent → its own share of such programs."""
+    contrasts: dict[str, float] = field(default_factory=dict)
+    """Intent → share of its programs that also come with other values in their slots, in the
+    same words on the same workspace."""
+    near_misses: dict[str, int] = field(default_factory=dict)
+    """Tool → how many more wordings are used of each general question that speaks of it; with
+    `direct_share`, in the place of others."""
     unknown: float = 0.0
     """Share of programs that also give a question about a misspelt name, and how it ends."""
     ambiguous: float = 0.0
@@ -68,6 +76,8 @@ class GenerateOptions:
 
 SHARES = ("direct_share", "repairs", "unknown", "ambiguous", "followups", "validation", "empty")
 """Options that are a share."""
+BY_INTENT = ("repairs_of", "contrasts")
+"""Options that are a share by intent."""
 
 
 def read_options(recipe: Path) -> GenerateOptions:
@@ -77,6 +87,7 @@ def read_options(recipe: Path) -> GenerateOptions:
     if unknown := sorted(set(table) - known):
         raise UsageError(f"{recipe}: unknown keys {unknown} in [generate]; known: {sorted(known)}")
     each = {name: table[name] for name in SHARES if name in table} | table.get("shares", {})
+    each |= {f"{n}.{k}": v for n in BY_INTENT for k, v in table.get(n, {}).items()}
     if odd := {n: v for n, v in each.items() if not isinstance(v, int | float) or not 0 <= v < 1}:
         raise UsageError(f"{recipe}: shares must lie between 0 and 1: {odd}")
     if "workspaces" in table:

@@ -13,7 +13,7 @@ from punie.errors import UsageError
 from punie.factory.audit.leaks import SHORT
 from punie.factory.audit.nearness import Nearest, without_values
 from punie.factory.audit.norms import Norms
-from punie.factory.examples import wording
+from punie.factory.examples import nearmiss, wording
 from punie.factory.examples.drafts import chance, parts
 from punie.factory.examples.options import GenerateOptions
 from punie.factory.intents import Asides, Direct, plain
@@ -65,18 +65,19 @@ def direct_rows(
     """Questions that are answered in words, beside so many `others`: with a share, all of them in
     one wording before any in two."""
     rng = random.Random(options.seed + 1)
-    turns: list[tuple[int, int, int, str]] = []
+    turns: list[tuple[int, int, int, int, str]] = []
     for number, entry in enumerate(direct):
         choices = list({plain(asked): asked for asked in entry.questions}.values())
         rng.shuffle(choices)
         whole, part = divmod(options.direct, 1)
         most = len(choices) if options.direct_share else int(whole) + (rng.random() < part)
-        turn = rng.randrange(2**32)
-        turns += [(n, turn, number, asked) for n, asked in enumerate(choices[:most])]
+        turn, more = rng.randrange(2**32), _near_miss(entry, options)
+        chosen = choices[: most + more]
+        turns += [(max(0, n - more), turn, number, n, asked) for n, asked in enumerate(chosen)]
     if options.direct_share:
         share = options.direct_share / (1 - options.direct_share)
         turns = sorted(turns)[: round(others * share)]
-    for place, _, number, asked in sorted(turns, key=lambda turn: (turn[2], turn[0])):
+    for _, _, number, place, asked in sorted(turns, key=lambda turn: turn[2:4]):
         entry = direct[number]
         yield {
             "id": f"direct-{number}-{place}",
@@ -98,6 +99,12 @@ def direct_rows(
                 {"role": "assistant", "content": entry.answer},
             ],
         }
+
+
+def _near_miss(entry: Direct, options: GenerateOptions) -> int:
+    """How many more wordings of a general question are used for the tools that it lies beside."""
+    wanted = options.near_misses.items()
+    return max((more for tool, more in wanted if nearmiss.beside(tool, entry.questions)), default=0)
 
 
 def without_suites(rows: list[Row], rejects: Counter[str]) -> list[Row]:
