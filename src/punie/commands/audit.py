@@ -20,16 +20,24 @@ import click
     help="Recipe whose norms hold for a data folder.",
 )
 @click.option(
+    "--publish",
+    "reports",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write its pages and pictures for the repository into a folder here.",
+)
+@click.option(
     "--execute",
     "again",
     metavar="N",
     default=0,
     help="Also run N programs again and check their calls; needs the built workspaces.",
 )
-def command(target: Path, report: Path | None, recipe: Path | None, again: int) -> None:
+def command(
+    target: Path, report: Path | None, recipe: Path | None, reports: Path | None, again: int
+) -> None:
     """Check the training data of a folder or a recipe: norms, duplicates, leaks, lengths and what
     else can be wrong. A breach gives exit status 1."""
-    from punie.factory.audit import run
+    from punie.factory.audit import published, run
     from punie.factory.audit.norms import of_recipe
     from punie.factory.corpus.sdist import cache_dir
 
@@ -40,6 +48,10 @@ def command(target: Path, report: Path | None, recipe: Path | None, again: int) 
     page = (report or folder) / "audit.md"
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(audited.report, "utf-8")
+    if reports:
+        name = (recipe or (folder.parent / "data.toml" if target.is_dir() else target)).stem
+        shown = published.write(audited.report, audited.subject, name, folder, reports)
+        click.echo(f"pages in {shown}", err=True)
     for finding in audited.findings:
         click.echo(f"{finding.severity:<7} {finding.name}: {finding.text}")
     click.echo(f"{'passed' if audited.passed else 'failed'}; report in {page}")

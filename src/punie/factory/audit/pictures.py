@@ -31,17 +31,22 @@ def ranked(values: Iterable[str]) -> dict[str, int]:
 def histogram(
     values: Sequence[float], step: float, digits: int = 0, top: float | None = None
 ) -> str:
+    """The bins of `values` as bars, with shares."""
+    return bars(bins(values, step, digits, top), len(values))
+
+
+def bins(
+    values: Sequence[float], step: float, digits: int = 0, top: float | None = None
+) -> dict[str, int]:
     """Counts of values in bins of `step`, from the first bin that is not empty to the last. What
     is `top`, the greatest value that can be, has a bin of its own."""
-    if not values:
-        return "(none)"
     below = [value for value in values if top is None or value < top]
-    bins = Counter(int(value / step + 1e-9) for value in below)
-    numbers = range(min(bins), max(bins) + 1) if bins else range(0)
-    labels = {f"{n * step:.{digits}f} to {(n + 1) * step:.{digits}f}": bins[n] for n in numbers}
-    if top is not None:
+    counts = Counter(int(value / step + 1e-9) for value in below)
+    numbers = range(min(counts), max(counts) + 1) if counts else range(0)
+    labels = {f"{n * step:.{digits}f} to {(n + 1) * step:.{digits}f}": counts[n] for n in numbers}
+    if top is not None and values:
         labels[f"{top:.{digits}f}"] = len(values) - len(below)
-    return bars(labels, len(values))
+    return labels
 
 
 def quantiles(values: Sequence[float], digits: int = 0) -> str:
