@@ -151,6 +151,7 @@ def loose() -> Norms:
         tools={"git_log": 0.2},
         several_tools=0.0,
         combinations=0,
+        registers=0.0,
         multi_turn=(0.05, 0.3),
         unread=tuple(every - read_here),
         longest=80,
@@ -176,7 +177,7 @@ def found(folder: Path, rows: list[Row], meta: dict[str, Any] | None) -> Subject
     lengths = measure(data.examples, words, "compact")
     programs = tuple(each[4].replace("Ada Lovelace", "{author}") for each in ROWS)
     templates = tuple(p.replace("shop/cart.py", "{file}") for p in programs)
-    return Subject(data, loose(), TOOLS, (SUITE,), templates, folder / "built", lengths)
+    return Subject(data, loose(), TOOLS, (SUITE,), templates, {}, folder / "built", lengths)
 
 
 def checked(subject: Subject) -> list[Finding]:

@@ -29,6 +29,7 @@ several_tools = 0.0
 combinations = 0
 coverage = false
 empty = 1.0
+registers = 0.0
 own_repositories = false
 """
 

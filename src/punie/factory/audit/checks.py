@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from punie.factory.audit import leaks, lengths, programs, provenance, repeats, shape, shares, texts
+from punie.factory.audit import (
+    leaks,
+    lengths,
+    programs,
+    provenance,
+    registers,
+    repeats,
+    shape,
+    shares,
+    texts,
+)
 from punie.factory.audit.findings import Finding
 from punie.factory.audit.subject import Check, Subject
 from punie.sandbox import Sandbox
@@ -41,6 +51,8 @@ CHECKS: tuple[Check, ...] = (
     shares.norms,
     shares.coverage,
     shares.slots,
+    registers.shares,
+    registers.of_intents,
 )
 
 

@@ -38,6 +38,10 @@ class Norms(BaseModel):
     """Share of examples in the validation split, where there is a norm."""
     empty: float = 0.25
     """Greatest share of programs that print nothing."""
+    registers: float = 0.05
+    """Least share of examples of each register (`audit.surface`)."""
+    registers_each: int = 8
+    """Least number of the eleven registers of phrasings that an intent has among its own."""
     unchecked: float = 0.05
     """Greatest share of examples with a call that no second way checked."""
     own_repositories: bool = True
@@ -69,6 +73,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "tools": {"ruff_check": 0.08 - SLACK, "pytest_run": 0.08 - SLACK},
         "several_tools": 0.0,
         "combinations": 0,
+        "registers": 0.0,
         "multi_turn": (0.37 - SLACK, 0.37 + SLACK),
         "preambles": (0.33 - SLACK, 0.33 + SLACK),
         "validation": (0.10 - SLACK, 0.10 + SLACK),

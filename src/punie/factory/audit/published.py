@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from punie.errors import UsageError
-from punie.factory.audit import drawn
+from punie.factory.audit import drawn, registers
 from punie.factory.audit.pictures import bins, ranked
 from punie.factory.audit.subject import Subject
 
@@ -55,6 +55,9 @@ def pictures(subject: Subject) -> Mapping[str, str]:
     found = {
         "kinds.svg": drawn.bars("Kinds of example", ranked(e.kind for e in examples), total),
         "tools.svg": drawn.bars("Examples that call a tool", tools, total),
+        "registers.svg": drawn.bars(
+            "Registers of questions", registers.counted(e.asked for e in examples), total
+        ),
         "words.svg": drawn.bars("Words of a question", words, total),
     }
     if lengths:

@@ -75,6 +75,7 @@ def _counts(subject: Subject) -> list[str]:
         _section("Tools", bars(ranked(t for e in examples for t in e.tools), total)),
         _section("Combinations of tools", bars(ranked(together), total)),
         _section("Fields read", bars(read | dict.fromkeys(sorted(asked - read.keys()), 0))),
+        _section("Registers", bars(registers.counted(e.asked for e in examples), total)),
         _section("Registers by hand", bars(ranked(registers.hand(e, known) for e in examples))),
         _section(
             "Registers by form",

@@ -71,6 +71,7 @@ def run(
         load_tools(),
         suites,
         tuple(intent.program for intent in intents.values()),
+        {intent.name: intent.phrasings for intent in intents.values()},
         workspaces,
         measured,
     )

@@ -35,6 +35,8 @@ class Subject:
     """Suites that must share nothing with the data."""
     templates: tuple[str, ...] = ()
     """Programs of the intents: their literals need not stand in a question."""
+    bank: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Intent → all its phrasings."""
     workspaces: Path | None = None
     """Folder of the built workspaces, where there is one."""
     lengths: tuple[Length, ...] = ()

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from punie.factory.audit.registers import forms, hands
+from punie.factory.audit.registers import counted, forms, hands
 from punie.factory.examples.mutation import Mutations
 from punie.factory.examples.options import GenerateOptions
 from punie.factory.examples.ways import WAYS
@@ -95,11 +95,12 @@ def second_ways(rows: list[Row]) -> dict[str, Any]:
 
 
 def registers(rows: list[Row]) -> dict[str, dict[str, int]]:
-    """Examples by the hand that wrote the phrasing and by the form of the question."""
+    """Examples by the hand of the phrasing, by register, and by the form of the question."""
     known = hands()
     worded = [r for r in rows if r["kind"] != "direct"]
     return {
         "hands": _counted(known.get(r["phrasing"], "(the intent's own)") for r in worded),
+        "surface": counted(r["messages"][1]["content"] for r in rows),
         "forms": _counted(f for r in rows for f in forms(r["messages"][1]["content"])),
     }
 
