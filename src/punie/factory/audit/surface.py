@@ -49,8 +49,9 @@ POLITE = re.compile(
 INDIRECT = re.compile(
     r"\b(?:i(?:['’]?m| am)|i (?:need|want|wanna|wonder|wish|think|must|have|had|gotta|suspect"
     r"|forgot|lost|can['’]?t|cannot|don['’]?t|would|should|was|keep)|i['’]?(?:d|ve|ll)"
-    r"|we(?:['’]re| are| need| want| must| have)|my (?:boss|colleague|team|lead|reviewer)|wondering|curious"
-    r"|interested|not sure|no idea|someone|somebody|would be (?:nice|good|great))\b",
+    r"|we(?:['’]re| are| need| want| must| have)|my (?:boss|colleague|team|lead|reviewer)"
+    r"|wondering|curious|interested|not sure|no idea|someone|somebody"
+    r"|would be (?:nice|good|great))\b",
     re.IGNORECASE,
 )
 """A wish, a state or a doubt in the place of a request."""
