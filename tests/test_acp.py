@@ -20,6 +20,7 @@ from punie.prompt import Message
 from punie.serve.acp import question
 from punie.serve.sessions import Record, Sessions
 from punie.settings import Settings
+from punie.trace import Store
 
 __all__ = ["root"]
 
@@ -155,6 +156,8 @@ def test_cancelling_ends_a_hanging_test_run(root: Path) -> None:
                 assert not asking.done()
             await found.agent.cancel(session_id=session)
             assert await asking == "cancelled"
+            (trace,) = Store().records()
+            assert trace["outcome"] == "cancelled"
             assert set(found.calls(session).values()) == {"failed"}
             assert not runs(int(told.read_text()))
             assert await found.ask(session, "and the notes?") == "end_turn"

@@ -111,7 +111,7 @@ def test_what_was_approved_is_written_by_the_editor_and_can_be_undone(root: Path
         await found.ask(session, "write")
         assert editor.did == ["write notes.txt"]
         assert (root / "notes.txt").read_text() == "new\n"
-        assert undo(root) == root / "notes.txt"
+        assert undo(root).path == root / "notes.txt"
         assert (root / "notes.txt").read_text() == "old\n"
 
     with_editor(root, WRITE, editor, case)

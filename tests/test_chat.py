@@ -212,7 +212,7 @@ def test_a_write_asks_with_its_diff_and_can_be_undone(shop: Path) -> None:
         person.types("y\n")
         assert "True" in person.sees("\n> ")
         assert (shop / "new.py").exists()
-        assert f"restored {shop}/new.py" in person.asks("/undo")
+        assert f"removed {shop}/new.py (it had been created)" in person.asks("/undo")
         assert not (shop / "new.py").exists()
         assert "nothing to undo" in person.asks("/undo")
         assert "read-only is on" in person.asks("/read-only")

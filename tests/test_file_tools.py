@@ -134,7 +134,7 @@ def test_write_replaces_shows_the_diff_and_can_be_undone(root: Path) -> None:
     assert str(result) == "changed: a.txt"
     assert (root / "a.txt").read_text() == "one\n2\nthree\n"
     assert stat.S_IMODE((root / "a.txt").stat().st_mode) == 0o750
-    assert undo(root) == root / "a.txt"
+    assert str(undo(root)) == f"restored {root}/a.txt"
     assert snapshot(root) == before
 
 
@@ -144,7 +144,7 @@ def test_write_creates_with_folders_and_undo_removes_both(root: Path) -> None:
     assert (result.created, str(result)) == (True, "created: new/deep/c.txt")
     assert result.diff.startswith("--- /dev/null\n+++ b/new/deep/c.txt\n")
     assert result.diff.endswith("+c\n\\ No newline at end of file\n")
-    assert undo(root) == root / "new/deep/c.txt"
+    assert str(undo(root)) == f"removed {root}/new/deep/c.txt (it had been created)"
     assert snapshot(root) == before
     assert not (root / "new").exists()
 
@@ -264,7 +264,7 @@ def test_undo_leaves_what_the_user_changed_since(root: Path, data: Path) -> None
     kept = Path(str(error.value).split("'")[-2])
     assert kept.read_text() == "one\ntwo\nthree\n"
     assert (root / "a.txt").read_text() == "user\n"
-    assert undo(root) == root / "src/b.py"
+    assert undo(root).path == root / "src/b.py"
 
 
 def test_the_journal_is_private_and_apart_for_each_workspace(

@@ -154,6 +154,33 @@ def test_failures_and_repairs_are_counted() -> None:
     assert (total.answers, total.failed, total.repaired) == (3, 1, 1)
 
 
+def test_what_the_user_interrupted_leaves_a_trace_and_is_no_failure(tmp_path: Path) -> None:
+    """Ctrl-C during a slow program; the monitor would count impatience as the model's fault."""
+    shop = demo.create(tmp_path / "shop")
+    slow = "<jupyter_code>print('begun')\nprint(run_command('sleep 60').exit_code)"
+
+    async def interrupted() -> None:
+        async with Punie(shop, model=ScriptedEngine([STATUS, slow]), yes=True) as p:
+            await p.ask("how many?")
+            asking = asyncio.create_task(p.ask("wait"))
+            begun = asyncio.Event()
+            p._opened().printed = lambda text: begun.set()
+            await asyncio.wait_for(begun.wait(), 60)
+            asking.cancel()
+            await asyncio.wait([asking])
+            assert asking.cancelled()
+
+    asyncio.run(interrupted())
+    newest, first = Store().records()
+    assert (newest["query"], newest["outcome"], first["outcome"]) == ("wait", "cancelled", "ok")
+    assert "sleep 60" in newest["steps"][0]["code"]
+    total = monitor(Store().records()).total
+    assert (total.answers, total.failed, total.cancelled) == (1, 0, 1)
+    assert "cancelled     1" in punie("monitor").output
+    assert "  --  " in punie("traces", "list").output
+    assert punie("traces", "list", "--failed").output == ""
+
+
 def test_use_is_compared_with_training(tmp_path: Path) -> None:
     store(answer("file_count"))
     meta = {"train": {"tools": {"git_status": 1, "git_log": 3}}}

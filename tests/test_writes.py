@@ -275,7 +275,7 @@ def test_a_write_is_read_back_and_undone_to_the_byte(
             asyncio.run(plan.write())
             undone = ask(read_file, root, path="x.txt").text
             assert undone.split() == new.removeprefix("\ufeff").split()
-            assert undo(root) == path
+            assert undo(root).path == path
         assert (path.read_bytes() if path.exists() else None) == (before if exists else None)
 
 

@@ -5,6 +5,7 @@ The list of messages that the model saw is the history, the trace and the traini
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -63,8 +64,17 @@ class Answer:
     """Wall time in milliseconds: load, generate, tools, total."""
     exit_status: int = 0
     """Exit status of a command that ends with this answer."""
+    cancelled: bool = False
+    """The user interrupted it; what stands in it is what there was until then."""
     messages: list[Message] = field(default_factory=list)
     """The conversation so far, to be handed to the next `ask` as its history."""
+
+    @property
+    def outcome(self) -> Literal["ok", "failed", "refused", "cancelled"]:
+        """How it ended, as traces have it."""
+        if self.cancelled:
+            return "cancelled"
+        return "ok" if self.ok else "refused" if self.exit_status == 3 else "failed"
 
     def as_json(self) -> dict[str, Any]:
         """The object of the contract."""
@@ -101,11 +111,14 @@ class Agent:
         self.engine, self.sandbox, self.context = engine, sandbox, context
         self.dialect, self.profile, self.progress = dialect, profile, progress
         self.model = model or {}
+        self.interrupted: Callable[[Answer], None] = lambda answer: None
+        """Called with what there is of an answer when `ask` is cancelled, for its trace."""
 
     async def ask(self, query: str, history: Sequence[Message] = ()) -> Answer:
         """Answer one question; `history` is the `messages` of the answer before.
 
-        Raises `UsageError` for an empty question. Every other failure is in the answer.
+        Raises `UsageError` for an empty question. Every other failure is in the answer. Cancelled,
+        it hands the unfinished answer to `interrupted`.
         """
         if not query.strip():
             raise UsageError("the question is empty: write what you want to know")
@@ -119,8 +132,13 @@ class Agent:
             await self._converse(answer)
         except PunieError as error:
             answer.ok, answer.error, answer.exit_status = False, str(error), error.exit_status
-        answer.ms["total"] = _ms(start)
-        answer.ms["tools"] = round(sum(c.ms for s in answer.steps for c in s.calls), 3)
+        except asyncio.CancelledError:
+            answer.ok, answer.error, answer.exit_status = False, "interrupted", 130
+            answer.cancelled = True
+            _total(answer, start)
+            self.interrupted(answer)
+            raise
+        _total(answer, start)
         return answer
 
     async def _converse(self, answer: Answer) -> None:
@@ -284,6 +302,11 @@ def _acted(outcome: Outcome, sandbox: Sandbox) -> bool:
     """
     effects = [(sandbox.tools[call.tool].effect, call.ok) for call in outcome.calls]
     return any(e is Effect.RUN or (e is Effect.WRITE and ok) for e, ok in effects)
+
+
+def _total(answer: Answer, start: float) -> None:
+    answer.ms["total"] = _ms(start)
+    answer.ms["tools"] = round(sum(c.ms for s in answer.steps for c in s.calls), 3)
 
 
 def _ms(start: float) -> float:

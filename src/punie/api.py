@@ -85,9 +85,9 @@ class Punie:
         `UsageError` for an empty question and `ModelUnavailable` when there is no model.
         """
         agent = await self._ready()
+        agent.interrupted = self._trace
         answer = await agent.ask(query, after.messages if after else ())
-        if note := keep(answer, self.root, self.settings):
-            LOG.warning(note)
+        self._trace(answer)
         return answer
 
     async def run(self, code: str) -> Outcome:
@@ -98,6 +98,10 @@ class Punie:
     def tools(self) -> Tools:
         """The tools as asynchronous functions: `await p.tools.git_log(count=3)`."""
         return Tools(self._opened())
+
+    def _trace(self, answer: Answer) -> None:
+        if note := keep(answer, self.root, self.settings):
+            LOG.warning(note)
 
     def _opened(self) -> Context:
         if self._context is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from punie.agent import Agent
+from punie.agent import Agent, Answer
 from punie.conversation import Conversation, Turn
 from punie.errors import PunieError, UsageError
 from punie.lines import Lines
@@ -143,7 +143,13 @@ class Chat:
         agent = await stack.enter_async_context(self.opened(settings))
         await self._stack.aclose()
         agent.context.watcher, agent.context.printed = self.screen.watch, self.screen.printed
+        agent.interrupted = self._interrupted
         self._stack, self._agent, self.settings = stack, agent, settings
+
+    def _interrupted(self, answer: Answer) -> None:
+        """Keep a trace of what Ctrl-C ended."""
+        if note := keep(answer, self.conversation.root, self.settings):
+            self._say(note)
 
     def _command(self, line: str, runner: asyncio.Runner) -> None:
         verb, _, rest = line.strip().partition(" ")
@@ -159,7 +165,7 @@ class Chat:
         elif verb == "/read-only":
             self._read_only(rest)
         elif verb == "/undo":
-            self._say(f"restored {undo(self.conversation.root)}")
+            self._say(str(undo(self.conversation.root)))
         elif verb == "/save":
             self._save(rest)
         elif verb == "/new":

@@ -2,8 +2,9 @@
 
 Definitions. Field access rate: of the calls that succeeded, the share whose program read a field
 of the result (printing a whole result reads none). Failed: the answer is not `ok`. Repaired: `ok`
-after a program that failed. Generation time: milliseconds that an answer's replies took, without
-loading. The answer of `monitor` is pure: the same records give the same report.
+after a program that failed. Cancelled: the user interrupted it; it is in no other measure, since
+nobody knows how it would have ended. Generation time: milliseconds that an answer's replies took,
+without loading. The answer of `monitor` is pure: the same records give the same report.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class Measures:
     """Answers that are not ok."""
     repaired: int = 0
     """Answers that are ok after a program that failed."""
+    cancelled: int = 0
+    """Questions that the user interrupted; not among the answers."""
     calls: int = 0
     """Tool calls that succeeded."""
     read: int = 0
@@ -43,6 +46,9 @@ class Measures:
 
     def add(self, record: dict[str, Any]) -> None:
         """Count one record."""
+        if record.get("outcome") == "cancelled":
+            self.cancelled += 1
+            return
         self.answers += 1
         kind = record["kind"]
         self.tool += kind == "tool"

@@ -70,7 +70,9 @@ class Store:
 
         Raises `OSError` or `sqlite3.Error` when the store cannot be written.
         """
-        record = redact_all(answer.as_json() | {"messages": answer.messages})
+        record = redact_all(
+            answer.as_json() | {"messages": answer.messages, "outcome": answer.outcome}
+        )
         row = (
             _moment(),
             redact(str(workspace)),
@@ -115,6 +117,8 @@ class Store:
             if value is not None:
                 where.append(column)
                 values.append(value)
+        if failed:  # what the user interrupted did not fail
+            where.append("coalesce(json_extract(record, '$.outcome'), '') != 'cancelled'")
         if not self.path.exists():
             return
         with contextlib.closing(self._open()) as database:

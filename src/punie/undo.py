@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from punie.errors import ToolFailure
@@ -18,6 +19,21 @@ from punie.settings import data_folder
 from punie.workspace import Workspace
 
 KEPT = 200
+
+
+@dataclass(frozen=True)
+class Undone:
+    """A write that was taken back."""
+
+    path: Path
+    created: bool
+    """The write had created the file, so it is removed; else its old content is back."""
+
+    def __str__(self) -> str:
+        """What happened, for the user."""
+        if self.created:
+            return f"removed {self.path} (it had been created)"
+        return f"restored {self.path}"
 
 
 def record(root: Path, path: Path, old: bytes | None, new: bytes) -> Path:
@@ -45,8 +61,8 @@ def forget(entry: Path) -> None:
     entry.with_suffix(".old").unlink(missing_ok=True)
 
 
-def undo(root: Path) -> Path:
-    """Undo the last write in the workspace at `root`; returns the path that was restored.
+def undo(root: Path) -> Undone:
+    """Undo the last write in the workspace at `root`; returns what was taken back.
 
     A file that was created is removed, with the folders made for it. Raises `ToolFailure` when
     there is nothing to undo, or when the file changed since: then that write is passed over, so
@@ -78,7 +94,7 @@ def undo(root: Path) -> Path:
         else:
             workspace.write_atomic(path, old)
         forget(entry)
-        return path
+        return Undone(path, old is None)
     raise ToolFailure(f"nothing to undo in {str(root)!r}")
 
 

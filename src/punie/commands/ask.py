@@ -97,12 +97,12 @@ async def _run(
     with Progress() as progress:
         try:
             async with cli.open_agent(root, settings, progress) as agent:
+                agent.interrupted = lambda answer: _kept(answer, root, settings, progress)
                 load = round((time.perf_counter() - start) * 1000, 3)
                 async for answer, turn in _answers(agent, conversations):
                     answer.ms["load"], load = load, 0.0
                     answer.ms["total"] = round(answer.ms["total"] + answer.ms["load"], 3)
-                    if note := keep(answer, root, settings):
-                        progress.note(note)
+                    _kept(answer, root, settings, progress)
                     progress("")
                     _show(answer, as_json, turn if batch else None)
                     status = max(status, answer.exit_status)
@@ -114,6 +114,11 @@ async def _run(
             progress.note(str(error))
             return error.exit_status
     return status
+
+
+def _kept(answer: Answer, root: Path, settings: Settings, progress: Progress) -> None:
+    if note := keep(answer, root, settings):
+        progress.note(note)
 
 
 def _flat(conversations: list[Turns]) -> Iterator[tuple[str, int | None]]:

@@ -77,6 +77,8 @@ def _show(report: Report) -> None:
     click.echo(f"answers       {total.answers}  ({report.first or '–'} to {report.last or '–'})")
     click.echo(f"by program    {total.tool}, in words {total.direct}")
     click.echo(f"failed        {total.failed}, repaired {total.repaired}")
+    if total.cancelled:
+        click.echo(f"cancelled     {total.cancelled}, counted nowhere else")
     rate = shown(total.field_rate, "{:.0%}")
     click.echo(f"field access  {rate}  ({total.read} of {total.calls} calls; target 80 %)")
     click.echo(f"generation    {shown(total.seconds, '{:.2f} s')} on average")

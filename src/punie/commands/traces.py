@@ -17,6 +17,8 @@ from punie.trace import Store
 
 WIDE = 70
 """Characters of a question that `list` shows."""
+MARKS = {"cancelled": "--"}
+"""Marks of outcomes beside `ok` and `!!`."""
 
 
 @click.group("traces")
@@ -50,7 +52,9 @@ def _chosen(
 @command.command("list")
 @_filters
 @click.option("--count", "-n", type=click.IntRange(min=1), default=20, help="Most lines; 20.")
-@click.option("--failed", is_flag=True, help="Only answers that are not ok.")
+@click.option(
+    "--failed", is_flag=True, help="Only answers that failed, not those that were cancelled."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, whole.")
 def list_(
     days: float | None,
@@ -65,7 +69,7 @@ def list_(
         if as_json:
             cli.print_json(record)
             continue
-        mark = "ok" if record["ok"] else "!!"
+        mark = MARKS.get(record.get("outcome", ""), "ok" if record["ok"] else "!!")
         query = " ".join(visible(record["query"]).split())
         query = query if len(query) <= WIDE else f"{query[: WIDE - 1]}…"
         when = record["asked"][:16].replace("T", " ")

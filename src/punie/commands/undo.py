@@ -12,6 +12,6 @@ from punie.undo import undo
 @click.command("undo")
 @cli.workspace_option
 def command(workspace: str | None) -> None:
-    """Restore the last file that Punie wrote in the workspace."""
+    """Restore the last file that Punie wrote in the workspace; one that it created is removed."""
     root, _ = cli.settings_for(workspace)
-    click.echo(visible(f"restored {undo(root)}"))
+    click.echo(visible(str(undo(root))))

@@ -71,7 +71,9 @@ class Session:
             model = await asyncio.shield(self._open_model(self._now()))
             self._asking, context.watcher = turn, turn.watch
             context.editor = turn.client_side()
-            answer = await _agent(model, sandbox, context).ask(query, self.record.messages)
+            agent = _agent(model, sandbox, context)
+            agent.interrupted = self._trace
+            answer = await agent.ask(query, self.record.messages)
             self.record.messages = answer.messages
             await turn.say(_told(answer))
             self._trace(answer)
