@@ -30,7 +30,7 @@ LAYERS = (
     ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "declaration"),
     ("grep", "mentioned", "porcelain", "sweep", "gitconfig", "database"),
     ("lsp", "wrap", "repository", "instrument", "engine"),
-    ("addressing", "listing", "outline", "references", "overlooked", "silence"),
+    ("addressing", "listing", "outline", "places", "references", "overlooked", "silence"),
     ("reporter", "terminal", "testrun"),
     ("tools", "sandbox", "engine.llama", "engine.mlx", "engine.http", "engine.scripted"),
     ("agent",),

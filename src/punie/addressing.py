@@ -81,7 +81,9 @@ class Lookup(Outline):
         if path.suffix not in PYTHON:
             raise ToolFailure(f"{given!r} is no Python file (.py, .pyi or .pyw)")
         self.workspace.read_text(path)
-        return shared_path(str(path))
+        path = self.places.real(shared_path(str(path)))
+        self.within_package = not self.places.ours(path)
+        return path
 
     # --- file and line
 

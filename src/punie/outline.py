@@ -7,14 +7,13 @@ import contextlib
 import difflib
 import re
 from collections.abc import Container, Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from punie.declaration import CLASS, FIELD, MODULE, Declaration, Spot
+from punie.places import Places
+from punie.places import path_of as path_of
 from punie.pysource import Name, Source, source
-from punie.workspace import SKIPPED, shared_path
 from punie.wrap import Context
 
 _DEFINED = re.compile(
@@ -42,7 +41,11 @@ class Outline:
         self._files: dict[Path, bytes] | None = None
         self._declared: dict[Path, list[Declaration]] = {}
         self._held: dict[str, tuple[list[Path], list[Path]]] = {}
-        self._real: dict[Path, Path] = {}
+        self.places = Places(self.workspace.root)
+        self.within_package = False
+        """Whether the question is about a file of an installed package, and so are answers."""
+        self.away: dict[tuple[Path, int], None] = {}
+        """Files outside the workspace, and lines, with uses that answers left out."""
 
     async def _ask(self, method: str, params: dict[str, Any]) -> Any:
         return await self._server.request(method, params, fresh=self._first())
@@ -58,7 +61,11 @@ class Outline:
         position = {"line": spot.line - 1, "character": spot.column - 1 + marked}
         document = {"uri": spot.path.as_uri()}
         params = {"textDocument": document, "position": position} | more
-        return await self._ask(f"textDocument/{method}", params)
+        answer = await self._ask(f"textDocument/{method}", params)
+        if method == "references":
+            answer, away = self.places.sorted_out(answer, self.within_package)
+            self.away |= dict.fromkeys(away)
+        return answer
 
     async def declarations(self, path: Path) -> list[Declaration]:
         """The declarations of a file, each before its children."""
@@ -100,14 +107,22 @@ class Outline:
         return line + 1, column + 1 - marked
 
     async def symbols(self, query: str) -> list[tuple[Path, dict[str, Any]]]:
-        """The workspace's symbols that the server finds for a query, with their files.
+        """The workspace's symbols that the server finds for a query, with their files' real paths.
 
-        Not those of files outside to which links of the workspace lead.
+        Not those of files outside, be it that links of the workspace lead there.
         """
         answer = await self._ask("workspace/symbol", {"query": query}) or []
-        found = [(path_of(symbol["location"]["uri"]), symbol) for symbol in answer]
-        away = {path: self._leads_out(path) for path in {path for path, _ in found}}
-        return [each for each in found if not away[each[0]]]
+        paths = {uri: self.places.of(uri) for uri in {s["location"]["uri"] for s in answer}}
+        ours = {uri for uri, path in paths.items() if self.places.ours(path)}
+        if len(ours) == len(set(paths.values())):  # no file twice
+            return [(paths[u], s) for s in answer if (u := s["location"]["uri"]) in ours]
+        found: dict[tuple[Path, str, int, int], dict[str, Any]] = {}
+        for symbol in answer:
+            uri, start = symbol["location"]["uri"], symbol["location"]["range"]["start"]
+            if uri in ours:
+                key = (paths[uri], symbol["name"], start["line"], start["character"])
+                found.setdefault(key, symbol)
+        return [(key[0], symbol) for key, symbol in found.items()]
 
     async def declared(self, parts: Sequence[str]) -> list[Declaration]:
         """The workspace's declarations that a dotted name may mean."""
@@ -168,7 +183,7 @@ class Outline:
         return None
 
     def _target(self, link: dict[str, Any]) -> Spot:
-        path = path_of(link["targetUri"])
+        path = self.places.of(link["targetUri"])
         if _whole_file(link):
             return Spot(path, 0, 0)
         return Spot(path, *self.place(path, link["targetSelectionRange"]["start"]))
@@ -243,7 +258,7 @@ class Outline:
             answers = await asyncio.gather(*asked)
             level = [i for answer in answers for i in answer or [] if i["name"] != "object"]
             for item in level:
-                path = path_of(item["uri"])
+                path = self.places.of(item["uri"])
                 spot = Spot(path, *self.place(path, item["selectionRange"]["start"]))
                 same = [d for d in await self.declarations(path) if d.spot == spot]
                 found += [d for d in same if d not in found]
@@ -273,21 +288,11 @@ class Outline:
         """A file's text; read once. What is gone, or behind a link out of here, is empty."""
         if path not in self._sources:
             data = (self._files or {}).get(path, b"")
-            if not data and not self._leads_out(path):
+            if not data and not self.places.leads_out(path):
                 with contextlib.suppress(OSError):
                     data = path.read_bytes()
             self._sources[path] = source(data)
         return self._sources[path]
-
-    def _leads_out(self, path: Path) -> bool:
-        """Whether a path of the workspace is, or goes through, a link to something outside."""
-        root, folder = self.workspace.root, path.parent
-        if not path.is_relative_to(root) or SKIPPED.intersection(path.relative_to(root).parts):
-            return False
-        if folder not in self._real:
-            self._real[folder] = folder.resolve()
-        real = path.resolve() if path.is_symlink() else self._real[folder]
-        return not real.is_relative_to(root)
 
     async def files_with(self, word: str, *, odd: bool = False) -> list[Path]:
         """The workspace's Python files that hold a word or a text that begins and ends so.
@@ -374,12 +379,6 @@ def _whole_file(link: dict[str, Any]) -> bool:
     """Whether a definition is a module: the server then points at nothing, at the file's start."""
     nothing = {"line": 0, "character": 0}
     return bool(link["targetRange"] == {"start": nothing, "end": nothing})
-
-
-@lru_cache(maxsize=4096)
-def path_of(uri: str) -> Path:
-    """The path of a `file:` URI."""
-    return shared_path(unquote(urlsplit(uri).path))
 
 
 def enumerated(places: Sequence[str]) -> str:

@@ -56,8 +56,8 @@ class Look:
     young: frozenset[str] = frozenset()
     """The first of them."""
     linked: frozenset[str] = frozenset()
-    """Of the files those behind a linked folder, which are also there under another path, and
-    those outside, whose text is not the workspace's."""
+    """Of the files those behind a link, which are also there under another path, and those
+    outside, whose text is not the workspace's."""
     named: frozenset[str] = frozenset()
     """Files outside that were looked for because an answer had named them."""
     installed: frozenset[tuple[str, int]] = frozenset()
@@ -181,7 +181,8 @@ class Sweep:
 def stamps(root: Path, linked: set[str] | None = None, most: int = 0) -> dict[str, Stamp]:
     """Stamps of all files under `root` that an answer depends on, by absolute path.
 
-    Adds to `linked` the paths that are reached through a linked folder, and links to files outside.
+    Adds to `linked` the paths that are reached through a linked folder, and links to files that
+    are outside or looked at by themselves.
     Does not enter virtual environments, and with `most` no further folder after that many files.
     """
     found: dict[str, Stamp] = {}
@@ -201,9 +202,9 @@ def stamps(root: Path, linked: set[str] | None = None, most: int = 0) -> dict[st
                         if at.st_mode & FORMAT != REGULAR:  # reading a pipe may never end
                             continue
                         path = entry.path
-                        outside = entry.is_symlink() and root not in Path(path).resolve().parents
+                        away = entry.is_symlink() and _elsewhere(Path(path).resolve(), root)
                         found[path] = (at.st_mtime_ns, at.st_ctime_ns, at.st_size, at.st_ino)
-                        if (by_link or outside) and linked is not None:
+                        if (by_link or away) and linked is not None:
                             linked.add(path)
                     elif name not in PASSED:
                         if entry.is_dir(follow_symlinks=False):
@@ -247,6 +248,13 @@ def _with_packages(path: str) -> Iterator[str]:
         if not any(map(os.path.exists, inits)):
             return
         yield from inits
+
+
+def _elsewhere(target: Path, root: Path) -> bool:
+    """Whether a link's target is outside the workspace, or there is looked at by itself."""
+    if root not in target.parents:
+        return True
+    return target.suffix in PYTHON and PASSED.isdisjoint(target.relative_to(root).parts)
 
 
 def _linked(entry: os.DirEntry[str], root: Path) -> bool:

@@ -95,7 +95,7 @@ class Workspace:
             raise ToolFailure(f"path {given[:200]!r} cannot be used: {error}") from None
         if resolved != self.root and self.root not in resolved.parents:
             raise ToolFailure(f"path {given!r} leads outside the workspace")
-        return target
+        return target if target.is_relative_to(self.root) else resolved
 
     def existing(self, given: str) -> Path:
         """As `path`, and it exists. The end of just one path (`utils.py`) or a module's dotted

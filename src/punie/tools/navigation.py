@@ -11,6 +11,7 @@ from punie.addressing import Lookup, Target
 from punie.declaration import MODULE, SCATTERED, Declaration, Spot, rank
 from punie.errors import ToolFailure, UsageError
 from punie.lsp import hover_parts
+from punie.outline import enumerated
 from punie.overlooked import unlisted
 from punie.references import everywhere
 from punie.tool import (
@@ -263,7 +264,7 @@ async def find_references(
         symbol=target.symbol,
         reference_count=len(references),
         references=shown,
-        note="; ".join(note for note in (target.note, found.note) if note),
+        note="; ".join(note for note in (target.note, found.note, _away(lookup)) if note),
         truncated=cut,
     )
 
@@ -376,6 +377,15 @@ async def _from_source(
         if original := source.docstring(line):
             return signature, original
     return signature, docstring
+
+
+def _away(lookup: Lookup) -> str:
+    """Where there are uses outside the workspace, in words."""
+    places = sorted(lookup.away)
+    if not places:
+        return ""
+    listed = enumerated([lookup.show(Spot(path, line, 1)) for path, line in places])
+    return f"uses outside the workspace are not counted ({listed})"
 
 
 def _reference(lookup: Lookup, spot: Spot, is_override: bool) -> SymbolReference:
