@@ -41,7 +41,7 @@ FILES: dict[str, str | bytes] = {
     "notes.ipynb": '{"cells": [{"source": ["by_notebook()"]}]}\n',
     "page.html": "{{ by_template() }}\n",
     "pyproject.toml": '[project]\nname = "app"\n\n[project.scripts]\napp = "app.core:entry"\n',
-    "venv/more.py": "from app.core import unsaid_twice\n",
+    ".nox/more.py": "from app.core import unsaid_twice\n",
 }
 
 
@@ -58,7 +58,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         ("by_notebook", "notes.ipynb:1"),
         ("by_template", "page.html:1"),
         ("late", "app/dated.py:6"),
-        ("unsaid_twice", "venv/more.py:1"),
+        ("unsaid_twice", ".nox/more.py:1"),
         ("Box.held", "app/core.py:45"),
     ],
 )
