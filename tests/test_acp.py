@@ -17,6 +17,7 @@ import acp
 
 from acp_desk import Updates, desk, root, runs
 from punie.prompt import Message
+from punie.remembered import entries
 from punie.serve.acp import question
 from punie.serve.sessions import Record, Sessions
 from punie.settings import Settings
@@ -52,11 +53,12 @@ TWICE = ["write_file('notes.txt', 'new\\n')", "write_file('notes.txt', 'newer\\n
     ("answers", "text", "asked"),
     [
         (("allow_once", "allow_once"), "newer\n", 2),
+        (("allow_session",), "newer\n", 1),
         (("allow_always",), "newer\n", 1),
         (("reject", "allow_once"), "newer\n", 2),
         (("allow_once", "reject"), "new\n", 2),
     ],
-    ids=["once", "always", "rejected first", "rejected second"],
+    ids=["once", "session", "always", "rejected first", "rejected second"],
 )
 def test_a_write_needs_permission(
     root: Path, answers: tuple[str, ...], text: str, asked: int
@@ -72,11 +74,34 @@ def test_a_write_needs_permission(
             assert first.content is not None
             shown = first.content[0].model_dump(exclude_none=True)
             assert (shown["old_text"], shown["new_text"]) == ("old\n", "new\n")
-            kinds = [option.kind for option in found.editor.options]
-            assert kinds == ["allow_once", "allow_always", "reject_once"]
+            names = {option.option_id: option.name for option in found.editor.options}
+            assert names == {
+                "allow_once": "Allow once",
+                "allow_session": "Allow write of notes.txt in this session",
+                "allow_always": "Always allow write of notes.txt here, until revoked",
+                "reject": "Reject once",
+            }
+            assert len(entries()) == (answers[0] == "allow_always")
 
     asyncio.run(case())
     assert (root / "notes.txt").read_text("utf-8") == text
+
+
+def test_what_is_always_allowed_holds_in_the_next_session_and_what_is_unsaved_stays(
+    root: Path,
+) -> None:
+    async def case(answers: tuple[str, ...], unsaved: dict[str, str]) -> str:
+        async with desk(root, TWICE[:1], answers=answers, unsaved=unsaved) as found:
+            session = await found.open(root)
+            await found.ask(session, "write")
+            return found.said(session)[0]
+
+    asyncio.run(case(("allow_always",), {}))
+    (root / "notes.txt").write_text("old\n")
+    assert "unsaved changes" in asyncio.run(case((), {"notes.txt": "typed\n"}))
+    assert (root / "notes.txt").read_text() == "old\n"
+    asyncio.run(case((), {}))
+    assert (root / "notes.txt").read_text() == "new\n"
 
 
 def test_what_is_allowed_for_one_file_is_not_allowed_for_another(root: Path) -> None:

@@ -332,7 +332,7 @@ def test_chat_shows_escapes_and_what_it_prints_answers_no_question(escapes: Adve
         assert visible(ESCAPES)[:20] in shown
         assert obeyed(shown) == []
         person.types("write it\n")
-        person.sees("…? [y/N]: ")  # that of the texts has no cut before it
+        person.sees("…? [y/s/a/N]: ")  # that of the texts has no cut before it
         assert obeyed(person.screen[person.mark :]) == []
         shown = person.asks("n")
         assert "refused" in shown

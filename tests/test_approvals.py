@@ -11,12 +11,11 @@ from click.testing import CliRunner
 from pydantic import ValidationError
 
 import repos
-from punie import cli, settings, trust
+from punie import cli, settings
 from punie.approvals import Policy
-from punie.assembly import open_context
 from punie.errors import ApprovalRefused
 from punie.tool import load_tools
-from punie.wrap import Allow, Context, Refuse, call
+from punie.wrap import Context, Refuse, call
 
 RULES = {
     "allow": [{"path": "docs/*", "effect": "write"}, {"command": "echo *"}],
@@ -83,43 +82,11 @@ def test_a_repository_makes_no_rules(tmp_path: Path, name: str) -> None:
     assert settings.load(tmp_path).approve == Policy()
 
 
-def test_the_user_s_own_file_makes_rules_and_trust_is_revoked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_user_s_own_file_makes_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("PUNIE_DATA", str(tmp_path / "data"))
     repos.write(
         tmp_path, {"config/punie/punie.toml": '[approve]\nallow = [{command = "git fetch*"}]\n'}
     )
-    trust.trust(tmp_path)
-
-    def punie(*arguments: str) -> str:
-        done = CliRunner().invoke(cli.app, ["approvals", *arguments])
-        return done.output or str(done.exception)
-
-    listed = punie("list", "--workspace", str(tmp_path))
-    assert listed.splitlines() == [f"trusted  {tmp_path}", "allow    command = 'git fetch*'"]
-    assert "no longer trusted" in punie("revoke", str(tmp_path))
-    assert trust.trusted() == []
-    assert "is not trusted; trusted are: none" in punie("revoke", str(tmp_path))
-
-
-def test_trust_that_is_taken_back_ends_also_where_punie_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PUNIE_DATA", str(tmp_path / "data"))
-    (tmp_path / "test_a.py").write_text("def test_a(): ...\n")
-    asked = Allow()
-
-    async def run() -> list[int]:
-        counts = []
-        async with open_context(tmp_path, settings.Settings(), asked) as context:
-            for step in ("first", "trusted", "revoked"):
-                if step == "revoked":
-                    assert trust.revoke(str(tmp_path))
-                result, _ = await call(load_tools()["pytest_run"], context, {"path": "."})
-                assert result.success
-                counts.append(len(asked.requests))
-        return counts
-
-    assert asyncio.run(run()) == [1, 1, 2]
+    done = CliRunner().invoke(cli.app, ["approvals", "list", "--workspace", str(tmp_path)])
+    assert done.output == "allow    command = 'git fetch*'\n"

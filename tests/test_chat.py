@@ -203,12 +203,12 @@ def test_ctrl_c_at_the_prompt_drops_the_line(shop: Path) -> None:
 def test_a_write_asks_with_its_diff_and_can_be_undone(shop: Path) -> None:
     with Person(shop, [WRITE, WRITE, WRITE]) as person:
         person.types("write it\n")
-        assert "+x: int = 1" in person.sees("[y/N]: ")
+        assert "+x: int = 1" in person.sees("[y/s/a/N]: ")
         person.types("n\n")
         assert "was refused" in person.sees("\n> ")
         assert not (shop / "new.py").exists()
         person.types("write it\n")
-        person.sees("[y/N]: ")
+        person.sees("[y/s/a/N]: ")
         person.types("y\n")
         assert "True" in person.sees("\n> ")
         assert (shop / "new.py").exists()

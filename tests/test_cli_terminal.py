@@ -23,7 +23,7 @@ def on_terminal(
 ) -> tuple[int, str]:
     """Status of `punie` on a pseudo-terminal, and all that this showed.
 
-    `typed` answers `[y/N]`, a Ctrl-C there is a signal; `early` is typed before it asks.
+    `typed` answers `[y/s/a/N]`, a Ctrl-C there is a signal; `early` is typed before it asks.
     """
     ours, theirs = pty.openpty()
     os.write(ours, early.encode())
@@ -46,7 +46,7 @@ def on_terminal(
                 except OSError:  # the other side is closed
                     break
                 shown += chunk
-                if typed and b"[y/N]" in shown:
+                if typed and b"[y/s/a/N]" in shown:
                     if typed == "\x03":
                         process.send_signal(signal.SIGINT)
                     else:

@@ -69,6 +69,37 @@ def test_an_approval_shows_the_diff_and_holds_for_one_call(
     assert [a.splitlines()[-1] for a in asked[1:]] == ["| echo one", "| echo two"]
 
 
+@ERAS
+@pytest.mark.parametrize(
+    ("decision", "questions"), [("allow", [2, 4]), ("session", [1, 2]), ("always", [1, 1])]
+)
+def test_a_decision_holds_as_long_as_the_form_says(
+    connect: Connect, mode: str, decision: str, questions: list[int]
+) -> None:
+    """Tests that were approved once ran for good; the form spoke of this once."""
+    asked: list[str] = []
+    told: list[str] = []
+
+    async def answer(context: Any, params: Any) -> types.ElicitResult:
+        asked.append(params.message)
+        told.append(params.requested_schema["properties"]["decision"]["description"])
+        return types.ElicitResult(action="accept", content={"decision": decision})
+
+    async def server() -> None:
+        async with connect(mode=mode, elicitation_callback=answer) as client:
+            for _ in range(2):
+                assert not (await client.call_tool("pytest_run", {})).is_error
+
+    for count in questions:
+        asyncio.run(server())
+        assert len(asked) == count
+    assert set(told) == {
+        "allow: this call only; session: this workspace's tests, for all clients until this"
+        " server ends; always: the same in this workspace, until `punie approvals revoke`;"
+        " refuse: not this call."
+    }
+
+
 def test_a_program_goes_on_where_it_asked(connect: Connect, root: Path) -> None:
     """Started again from its first line, it would do twice what was approved once."""
 

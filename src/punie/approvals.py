@@ -77,10 +77,15 @@ class Policy(BaseModel):
             if rule.matches(effect, tool, path, command):
                 return "refuse", rule
         for rule in self.allow:
-            simple = command is None or not rule.command or not _SHELL.search(command)
+            simple = command is None or not rule.command or not shell_adds(command)
             if simple and rule.matches(effect, tool, path, command):
                 return "allow", rule
         return None
+
+
+def shell_adds(command: str) -> bool:
+    """Whether a shell would read more than words in a command line."""
+    return bool(_SHELL.search(command))
 
 
 def _like(pattern: str, value: str | None) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from punie import trust
 from punie.agent import Agent
 from punie.lsp import Server
 from punie.models.spec import Model, open_model
+from punie.remembered import Remembered
 from punie.sandbox import Sandbox
 from punie.settings import Settings
 from punie.terminal import Progress
@@ -31,8 +31,7 @@ async def open_context(
         server,
         approver,
         trusted=settings.trust or settings.yes,
-        remembered=lambda: trust.is_trusted(root),
-        on_trust=lambda: trust.trust(root),
+        remembered=Remembered(workspace.root),
     )
     try:
         yield context

@@ -142,6 +142,8 @@ class Chat:
         stack = AsyncExitStack()
         agent = await stack.enter_async_context(self.opened(settings))
         await self._stack.aclose()
+        if self._agent:  # what was allowed for this chat stays so
+            agent.context.remembered = self._agent.context.remembered
         agent.context.watcher, agent.context.printed = self.screen.watch, self.screen.printed
         agent.interrupted = self._interrupted
         self._stack, self._agent, self.settings = stack, agent, settings

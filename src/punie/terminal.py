@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from punie.remembered import Scope
 from punie.wrap import Request
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 DELAY = 1.0
 """Seconds that something may take before the terminal says what is going on."""
+
+MOST_COVERED = 100
+"""Characters of what an answer covers that a question shows."""
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Characters that a terminal obeys rather than shows; tab and line feed are not among them."""
@@ -31,29 +35,47 @@ def visible(text: str) -> str:
 
 
 class TerminalApprover:
-    """Asks on the terminal, showing the path or command and the diff."""
+    """Asks on the terminal, showing path or command, diff and how long each answer holds."""
 
     def __init__(self, progress: Progress | None = None) -> None:
         self.progress = progress
 
-    async def approve(self, request: Request) -> bool:
-        """Whether the user answered yes."""
+    async def approve(self, request: Request) -> bool | Scope:
+        """How long it is allowed, or False."""
         if self.progress:
             self.progress("")  # nothing may draw over the question
         click.echo(visible(request.detail), err=True)
         termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before is no answer
         while True:
-            question = f"Allow {request.effect}: {visible(request.title)}? [y/N]: "
+            click.echo(visible(_holds(request)), err=True)
+            keys = "y/s/a/N" if request.covers else "y/N"
+            question = f"Allow {request.effect}: {visible(request.title)}? [{keys}]: "
             click.echo(question, nl=False, err=True)
             line = await _line(sys.stdin.fileno())
             answer = line.strip().lower()
             if answer in (b"y", b"yes"):
-                return True
+                return "once"
+            if request.covers and answer in (b"s", b"session"):
+                return "session"
+            if request.covers and answer in (b"a", b"always"):
+                return "always"
             if answer in (b"", b"n", b"no"):  # also where the input ended
                 if not line:
                     click.echo(err=True)
                 return False
-            click.echo("Answer y or n.", err=True)
+            click.echo("Answer with one of the letters.", err=True)
+
+
+def _holds(request: Request) -> str:
+    """How long each answer holds."""
+    if not request.covers:
+        return "y: this call only; n: not this call"
+    covers = " ".join(request.covers.split())
+    covers = covers if len(covers) <= MOST_COVERED else covers[: MOST_COVERED - 1] + "…"
+    return (
+        f"y: this call only; s: {covers}, until this punie ends;"
+        " a: the same always, until `punie approvals revoke`; n: not this call"
+    )
 
 
 async def _line(terminal: int) -> bytes:

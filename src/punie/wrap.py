@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from punie.approvals import Rule
 from punie.errors import ApprovalRefused, ToolFailure, UsageError
+from punie.remembered import Remembered, Scope, Subject, subject_of
 from punie.settings import Settings
 from punie.tool import DEFAULT_LIMIT, Effect, Item, Result, Tool, short
 from punie.workspace import Completed, Workspace
@@ -18,6 +20,7 @@ from punie.workspace import Completed, Workspace
 if TYPE_CHECKING:
     from punie.lsp import LanguageServer
 
+LOG = logging.getLogger("punie")
 MOST_JSON = 2_000_000
 """Characters of text that a result may have; lists of a larger one lose their last items."""
 MOST_ITEM = 4000
@@ -39,13 +42,16 @@ class Request:
     """The diff or the whole command; may be empty."""
     arguments: dict[str, Any] = field(default_factory=dict)
     """Arguments of the call, as they were given."""
+    covers: str = ""
+    """What an answer that lasts would cover, in words; empty where none can last."""
 
 
 class Approver(Protocol):
     """Decides about effects."""
 
-    async def approve(self, request: Request) -> bool:
-        """Whether the effect may happen; raises `ApprovalRefused` to say why not."""
+    async def approve(self, request: Request) -> bool | Scope:
+        """Whether the effect may happen, True for this once, or how long the answer holds;
+        raises `ApprovalRefused` to say why not."""
         ...
 
 
@@ -121,6 +127,10 @@ async def unwatched(event: Event) -> None:
     """Nobody looks on."""
 
 
+async def no_objection(request: Request) -> None:
+    """Nothing stands against it."""
+
+
 def unheard(text: str) -> None:
     """Nobody reads along."""
 
@@ -135,10 +145,11 @@ class Context:
     approver: Approver = field(default_factory=Refuse)
     trusted: bool = False
     """Whether the user trusts the workspace's own code."""
-    remembered: Callable[[], bool] = lambda: False
-    """The same, asked at each test run: trust that lasts may be revoked meanwhile."""
-    on_trust: Callable[[], None] = lambda: None
-    """Called when the user has trusted the workspace by approving a test run."""
+    remembered: Remembered = field(default_factory=Remembered)
+    """What the user allowed for longer than one call; asked at each, since it may be revoked."""
+    recalled: Callable[[Request], Awaitable[None]] = no_objection
+    """Told of an effect that happens by an earlier answer; raises `ApprovalRefused` where
+    something stands against it now."""
     approved: object = None
     """What the tool's preview made and the user approved, for the tool to carry out."""
     watcher: Watcher = unwatched
@@ -207,17 +218,30 @@ async def _approve(tool: Tool, context: Context, arguments: dict[str, Any]) -> o
     decided = _decided(tool, context, arguments)
     if decided and decided[0] == "refuse":
         raise ApprovalRefused(f"{tool.name}({shown}) was refused by your rule: {decided[1]}")
-    trusted = tool.effect is Effect.TEST and (context.trusted or context.remembered())
-    if decided or context.settings.yes or trusted:
+    if decided or context.settings.yes or (tool.effect is Effect.TEST and context.trusted):
+        return None
+    subject = subject_of(tool, context.workspace, arguments)
+    title, covers = f"{tool.name} {shown}", str(subject or "")
+    if subject and context.remembered.covers(subject):
+        await context.recalled(Request(tool.name, tool.effect, title, "", arguments, covers))
         return None
     preview = tool.preview(context, **arguments) if tool.preview else ""
-    request = Request(tool.name, tool.effect, f"{tool.name} {shown}", str(preview), arguments)
-    if not await context.approver.approve(request):
+    request = Request(tool.name, tool.effect, title, str(preview), arguments, covers)
+    answer = await context.approver.approve(request)
+    if not answer:
         way_out = "approve it in a terminal, or give --yes"
         raise ApprovalRefused(f"{tool.name}({shown}) was refused: {way_out}")
-    if tool.effect is Effect.TEST:
-        context.on_trust()
+    if subject and answer in ("session", "always"):
+        _remember(context, subject, cast(Scope, answer))
     return preview
+
+
+def _remember(context: Context, subject: Subject, scope: Scope) -> None:
+    """Keep an answer; where that fails it holds this once, and a note says so."""
+    try:
+        context.remembered.keep(subject, scope)
+    except (OSError, ValueError, UsageError) as error:
+        LOG.warning("the approval holds this once, since it was not stored: %s", error)
 
 
 def _decided(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from punie import cli
 from punie.errors import UsageError
+from punie.terminal import visible
 
 
 @click.group("approvals")
@@ -18,25 +17,39 @@ def command() -> None:
 @command.command("list")
 @cli.workspace_option
 def show(workspace: str | None) -> None:
-    """List the trusted workspaces and the rules of the settings."""
-    from punie import trust
+    """List what was always allowed, in every workspace and by number, and the settings' rules."""
+    from punie import remembered
 
     _, settings = cli.settings_for(workspace)
-    for root in trust.trusted():
-        click.echo(f"trusted  {root}")
+    for number, entry in enumerate(remembered.entries(), 1):
+        click.echo(visible(f"{number:<8} {entry}"))
     for word, rules in (("refuse", settings.approve.refuse), ("allow", settings.approve.allow)):
         for rule in rules:
-            click.echo(f"{word:<8} {rule}")
+            click.echo(visible(f"{word:<8} {rule}"))
 
 
 @command.command("revoke")
-@click.argument("folder", metavar="WORKSPACE")
-def revoke(folder: str) -> None:
-    """Trust WORKSPACE no longer: its tests are asked about again. Rules stand in the settings."""
-    from punie import trust
+@click.argument("which", metavar="NUMBER…|all", nargs=-1, required=True)
+def revoke(which: tuple[str, ...]) -> None:
+    """Take back what was always allowed, by the numbers of `list`, or all of it.
 
-    given = str(Path(folder).resolve())
-    if not trust.revoke(folder if folder in trust.trusted() else given):
-        there = ", ".join(trust.trusted()) or "none"
-        raise UsageError(f"workspace {folder!r} is not trusted; trusted are: {there}")
-    click.echo(f"no longer trusted: {given}")
+    It is asked about again from the next call on, also by servers that run. Rules stand in the
+    settings.
+    """
+    from punie import remembered
+
+    if "all" in which and which != ("all",):
+        raise UsageError(f"give numbers or `all`, not both: {' '.join(which)!r}")
+    wrong = [
+        word
+        for word in which
+        if word != "all" and not (word.isascii() and word.isdigit() and len(word) < 10)
+    ]
+    if wrong:
+        said = ", ".join(map(repr, wrong))
+        raise UsageError(f"{said} is no number of `punie approvals list`, and not `all`")
+    gone = remembered.revoke(None if which == ("all",) else {int(word) for word in which})
+    if not gone:
+        click.echo("nothing was remembered")
+    for entry in gone:
+        click.echo(visible(f"revoked {entry}"))

@@ -18,8 +18,9 @@ import anyio
 from mcp import MCPError, types
 
 from punie.errors import ApprovalRefused
+from punie.remembered import Scope
 from punie.terminal import visible
-from punie.wrap import Request
+from punie.wrap import Request, middle_cut
 
 ANSWER = "answer"
 """Key of the one question that a call asks at a time."""
@@ -29,7 +30,11 @@ MOST_WAITING = 32
 """Calls that may wait for an answer at once."""
 TICK = 1.0
 """Seconds between two progress notices."""
-ALLOW, REFUSE = "allow", "refuse"
+REFUSE = "refuse"
+SCOPES: dict[object, Scope] = {"allow": "once", "session": "session", "always": "always"}
+"""How long each decision that allows holds."""
+MOST_COVERED = 200
+"""Bytes of what an answer that lasts would cover that a form shows."""
 MOST_SHOWN = 8000
 """Characters of a diff or command that a question shows."""
 
@@ -177,8 +182,8 @@ class ClientApprover:
     def __init__(self, running: Running) -> None:
         self.running = running
 
-    async def approve(self, request: Request) -> bool:
-        """Whether the user chose to allow it. Raises `ApprovalRefused` where nobody can be asked.
+    async def approve(self, request: Request) -> Scope:
+        """How long the user chose to allow it. Raises `ApprovalRefused` where nobody can be asked.
 
         Only the client's answer to our own question counts, whatever the text shown says.
         """
@@ -188,26 +193,34 @@ class ClientApprover:
                 f"{request.title} was refused: this client cannot ask its user "
                 "(it offers no elicitation); start the server with --yes to allow every effect"
             )
-        form = types.ElicitRequestFormParams(message=question(request), requested_schema=FORM)
-        answer = await self.running.ask(types.ElicitRequest(params=form))
+        params = types.ElicitRequestFormParams(
+            message=question(request), requested_schema=form(request)
+        )
+        answer = await self.running.ask(types.ElicitRequest(params=params))
         accepted = isinstance(answer, types.ElicitResult) and answer.action == "accept"
-        if accepted and (answer.content or {}).get("decision") == ALLOW:
-            return True
+        decision = (answer.content or {}).get("decision") if accepted else None
+        if decision in (SCOPES if request.covers else ("allow",)):
+            return SCOPES[decision]
         raise ApprovalRefused(f"{request.title} was refused by the user")
 
 
-FORM: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "decision": {
-            "type": "string",
-            "title": "Decision",
-            "description": "Whether this may happen, this once.",
-            "enum": [ALLOW, REFUSE],
-        }
-    },
-    "required": ["decision"],
-}
+def form(request: Request) -> dict[str, Any]:
+    """The form that asks for the decision; it says how long each holds."""
+    told, choices = "allow: this call only; ", ["allow", REFUSE]
+    if request.covers:
+        covers = middle_cut(visible(" ".join(request.covers.split())), MOST_COVERED)
+        told += (
+            f"session: {covers}, for all clients until this server ends; always: the same in"
+            " this workspace, until `punie approvals revoke`; "
+        )
+        choices = [*map(str, SCOPES), REFUSE]
+    decision = {
+        "type": "string",
+        "title": "Decision",
+        "description": told + "refuse: not this call.",
+        "enum": choices,
+    }
+    return {"type": "object", "properties": {"decision": decision}, "required": ["decision"]}
 
 
 def question(request: Request) -> str:

@@ -46,13 +46,6 @@ def title(tool: Tool, arguments: dict[str, Any]) -> str:
     return text if len(text) <= MOST_TITLE else text[: MOST_TITLE - 1] + "…"
 
 
-def subject(tool: Tool, arguments: dict[str, Any]) -> str:
-    """What an approval that is to last covers: a file, a command, or the workspace's tests."""
-    if tool.effect is Effect.TEST:
-        return "the workspace's tests"
-    return next((str(arguments[n]) for n in ("path", "command") if n in arguments), tool.name)
-
-
 def raw(arguments: dict[str, Any]) -> dict[str, Any]:
     """Arguments as raw input, long texts cut, escapes spelled out."""
     return {

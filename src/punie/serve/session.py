@@ -16,6 +16,7 @@ from acp import interfaces, schema
 
 from punie.agent import Agent, Answer
 from punie.models.spec import Model
+from punie.remembered import Scope
 from punie.sandbox import Sandbox
 from punie.serve.client import Abilities
 from punie.serve.sessions import MOST_TITLE, Record, Sessions
@@ -23,7 +24,7 @@ from punie.serve.turn import Turn
 from punie.settings import Settings
 from punie.tool import load_tools, tools_hash
 from punie.trace import keep
-from punie.wrap import Approver, Context, Request, unwatched
+from punie.wrap import Approver, Context, Request, no_objection, unwatched
 
 MODES = {
     "read-only": "Refuse tests, writes and commands.",
@@ -43,14 +44,13 @@ class Session:
     ) -> None:
         self.record, self.settings = record, settings
         self.turn: asyncio.Task[None] | None = None
-        self.allowed: set[tuple[str, str]] = set()
         self._open_context, self._open_model = open_context, open_model
         self._stack = AsyncExitStack()
         self._asking: Turn | None = None
         self._context: Context | None = None
         self._sandbox: Sandbox | None = None
 
-    async def approve(self, request: Request) -> bool:
+    async def approve(self, request: Request) -> bool | Scope:
         """The context's approver: the turn that runs asks its client."""
         return self._asking is not None and await self._asking.approve(request)
 
@@ -62,7 +62,7 @@ class Session:
         Raises `PunieError` when there is no usable model. The turn is stored in any case.
         """
         context, sandbox = await self._collaborators()
-        turn = Turn(self.record.id, client, context, self.allowed, abilities)
+        turn = Turn(self.record.id, client, context, abilities)
         block = schema.TextContentBlock(type="text", text=query)
         said = schema.UserMessageChunk(session_update="user_message_chunk", content=block)
         turn.updates.append(said.model_dump(mode="json", by_alias=True, exclude_none=True))
@@ -70,7 +70,7 @@ class Session:
         try:
             model = await asyncio.shield(self._open_model(self._now()))
             self._asking, context.watcher = turn, turn.watch
-            context.editor = turn.client_side()
+            context.editor, context.recalled = turn.client_side(), turn.recalled
             agent = _agent(model, sandbox, context)
             agent.interrupted = self._trace
             answer = await agent.ask(query, self.record.messages)
@@ -79,6 +79,7 @@ class Session:
             self._trace(answer)
         finally:
             self._asking, context.watcher, context.editor = None, unwatched, None
+            context.recalled = no_objection
             try:
                 await turn.close()
             finally:
@@ -110,8 +111,7 @@ class Session:
     async def _collaborators(self) -> tuple[Context, Sandbox]:
         if self._context is None or self._sandbox is None:
             opened = self._open_context(Path(self.record.workspace), self._now(), self)
-            context = self._context = await self._stack.enter_async_context(opened)
-            context.on_trust = lambda: None  # what was approved is that one run
+            self._context = await self._stack.enter_async_context(opened)
             sandbox = Sandbox(load_tools().values(), self.settings)
             self._sandbox = await self._stack.enter_async_context(sandbox)
         self._context.settings = self._now()

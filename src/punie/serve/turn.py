@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from acp import interfaces, schema
 
 from punie.errors import ApprovalRefused
+from punie.remembered import Scope
 from punie.serve import looks
 from punie.serve.client import Abilities, ClientSide
 from punie.terminal import visible
@@ -38,6 +39,14 @@ Update: TypeAlias = (
 )
 
 
+SCOPES: dict[str, Scope] = {
+    "allow_once": "once",
+    "allow_session": "session",
+    "allow_always": "always",
+}
+"""How long the answer of an option holds."""
+
+
 @dataclass
 class _Open:
     """A call that has not ended."""
@@ -56,8 +65,6 @@ class Turn:
     session: str
     client: interfaces.Client
     context: Context
-    allowed: set[tuple[str, str]]
-    """(tool, subject) of what the user allowed for the session; shared with later turns."""
     abilities: Abilities
     updates: list[dict[str, Any]] = field(default_factory=list)
     """What was shown, as it was sent."""
@@ -115,16 +122,13 @@ class Turn:
                     options["locations"] = found
                 await self._update(done.id, status=_status(call.ok), **options)
 
-    async def approve(self, request: Request) -> bool:
-        """Ask the client. What was allowed for the session is not asked again.
+    async def approve(self, request: Request) -> Scope:
+        """Ask the client; how long its answer holds.
 
         Raises `ApprovalRefused`, whose text stands in the answer.
         """
         tool = load_tools()[request.tool]
-        pattern = (tool.name, looks.subject(tool, request.arguments))
         await self._refuse_unsaved(tool, request)
-        if pattern in self.allowed:
-            return True
         assert self._call is not None
         plan = looks.planned(self.context, tool, request.arguments)
         update = schema.ToolCallUpdate(
@@ -137,15 +141,17 @@ class Turn:
             raw_input=looks.raw(request.arguments),
         )
         response = await self.client.request_permission(
-            session_id=self.session, tool_call=update, options=_options(tool, pattern[1])
+            session_id=self.session, tool_call=update, options=_options(tool, request.covers)
         )
         chosen = getattr(response.outcome, "option_id", "")
-        if chosen == "allow_always":
-            self.allowed.add(pattern)
-        if chosen not in ("allow_once", "allow_always"):
+        if chosen not in SCOPES:
             raise ApprovalRefused(f"{looks.title(tool, request.arguments)} was refused")
         await self._update(self._call.id, status="in_progress")
-        return True
+        return SCOPES[chosen]
+
+    async def recalled(self, request: Request) -> None:
+        """What happens by an earlier answer; raises `ApprovalRefused` as `approve` does."""
+        await self._refuse_unsaved(load_tools()[request.tool], request)
 
     def client_side(self) -> ClientSide:
         """The client as the tools of this turn use it."""
@@ -230,17 +236,23 @@ class Turn:
         )
 
 
-def _options(tool: Tool, subject: str) -> list[schema.PermissionOption]:
-    short = visible(" ".join(subject.split()))
+def _options(tool: Tool, covers: str) -> list[schema.PermissionOption]:
+    """What may be answered; each name says how long the answer holds."""
+    short = visible(" ".join(covers.removeprefix(f"{tool.name} ").split()))
     short = short if len(short) <= 60 else short[:59] + "…"
-    return [
-        schema.PermissionOption(option_id="allow_once", kind="allow_once", name="Allow once"),
-        schema.PermissionOption(
-            option_id="allow_always",
-            kind="allow_always",
-            name=f"Allow {tool.effect} of {short} in this session",
+    names: dict[str, tuple[schema.PermissionOptionKind, str]] = {
+        "allow_once": ("allow_once", "Allow once"),
+        "allow_session": ("allow_always", f"Allow {tool.effect} of {short} in this session"),
+        "allow_always": (
+            "allow_always",
+            f"Always allow {tool.effect} of {short} here, until revoked",
         ),
-        schema.PermissionOption(option_id="reject", kind="reject_once", name="Reject"),
+        "reject": ("reject_once", "Reject once"),
+    }
+    return [
+        schema.PermissionOption(option_id=each, kind=kind, name=name)
+        for each, (kind, name) in names.items()
+        if covers or each not in ("allow_session", "allow_always")
     ]
 
 
