@@ -112,5 +112,5 @@ def test_what_was_typed_before_the_question_does_not_answer_it(tmp_path: Path) -
         bench, "ask", "write it", replies=[WRITE], early="y\n", typed="what\nno\n"
     )
     assert status == 3
-    assert "Answer y or n." in shown
+    assert "Answer with one of the letters." in shown
     assert snapshot(bench.root) == before
