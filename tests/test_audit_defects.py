@@ -223,7 +223,11 @@ DEFECTS: dict[str, tuple[str, Callable[[Folder], str]]] = {
     "a field that nothing reads": ("field never read", nothing_read),
     "a slot without effect": (
         "slot without effect",
-        report_says("mutations", {"checked": {"length": 4}, "same": {"length": 4}}),
+        report_says("mutations", {"checked": {"length": 5}, "same": {"length": 5}}),
+    ),
+    "a program that is deaf": (
+        "deaf program",
+        report_says("mutations", {"checked": {"length": 6}, "same": {"length": 6}}),
     ),
 }
 

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from punie import demo
-from punie.factory.audit import executed
+from punie.factory.audit import deaf, executed
 from punie.factory.audit.data import Data, Example
 from punie.factory.audit.norms import Norms
 from punie.factory.audit.subject import Subject
 from punie.factory.examples import wording
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.mutation import Mutations, another
-from punie.factory.examples.workshop import Workshop
-from punie.factory.intents import Intent
+from punie.factory.examples.workshop import SETTINGS, Workshop
+from punie.factory.intents import Intent, load
 from punie.tool import Tool, load_tools
 
 
@@ -182,8 +182,62 @@ def test_a_program_that_ignores_its_slot_is_counted(corpus: Path) -> None:
     assert mutated(corpus, hears, values).as_json() == {
         "checked": {"hears": 3},
         "same": {"hears": 0},
+        "silent": {},
+        "unchecked": {},
     }
     assert mutated(corpus, deaf, values).as_json()["same"] == {"deaf": 3}
+
+
+def test_programs_that_print_nothing_tell_nothing(corpus: Path) -> None:
+    quiet = "for v in ruff_check({file}).violations:\n    if v.code == 'X999':\n        print(1)"
+    intent = Intent("quiet", "", quiet, "files", {"file": "python_file"})
+    found = mutated(corpus, intent, {"file": "shop/orders.py"}).as_json()
+    assert (found["silent"], found["checked"]) == ({"quiet": 3}, {})
+
+
+SLOW = "total = 0\nfor n in range(10**12):\n    total += n\nprint(git_status().clean, total)"
+HURRIED = SETTINGS.model_copy(update={"program_seconds": 0.4})
+
+
+def test_a_try_that_runs_out_of_time_is_made_again_and_never_counted(corpus: Path) -> None:
+    """The value decides whether it ends: as a machine's load would, but each time."""
+    program = "file = {file}\nif file == 'shop/orders.py':\n    print(git_status().clean)\nelse:\n"
+    program += "\n".join(f"    {line}" for line in SLOW.splitlines())
+    intent = Intent("slow", "", program, "git", {"file": "python_file"})
+    mutations = Mutations()
+
+    async def run() -> None:
+        root = corpus / "shop"
+        values: dict[str, Any] = {"file": "shop/orders.py"}
+        async with Workshop(root, Inventory(root), settings=HURRIED) as workshop:
+            outcome, found = await workshop.run(wording.program(intent, values))
+            assert found == ""
+            await mutations.check(intent, values, outcome, workshop, random.Random(1))
+            assert mutations.as_json()["unchecked"] == {}, "it is not given up at once"
+            await mutations.finish(workshop)
+
+    asyncio.run(run())
+    assert mutations.as_json()["unchecked"] == {"slow": 1}
+    assert mutations.checked == {}
+
+
+def test_a_stored_row_that_runs_out_of_time_is_no_breach(corpus: Path) -> None:
+    rows = [example(0, SLOW, "GitStatusResult.clean"), example(1, "print(git_status().tidy)")]
+    subject = Subject(Data(rows), Norms(), load_tools(), workspaces=corpus)
+    found = asyncio.run(executed.check(subject, 9, settings=HURRIED))
+    assert [(f.name, f.severity, f.ids) for f in found] == [
+        ("execution", "breach", ("1",)),
+        ("execution not checked", "remark", ("0",)),
+    ]
+
+
+def test_exceptions_to_deafness_are_intents_with_a_reason() -> None:
+    intents, _ = load()
+    assert set(deaf.EXCEPTIONS) <= set(intents)
+    assert len(deaf.EXCEPTIONS) <= 10
+    assert all(len(reason) > 20 for reason in deaf.EXCEPTIONS.values())
+    for name in deaf.EXCEPTIONS:
+        assert intents[name].slots
 
 
 def test_programs_that_act_or_have_no_slot_are_not_tried(corpus: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from punie.factory.audit import (
+    deaf,
     leaks,
     lengths,
     programs,
@@ -50,7 +51,7 @@ CHECKS: tuple[Check, ...] = (
     leaks.values,
     shares.norms,
     shares.coverage,
-    shares.slots,
+    deaf.slots,
     registers.shares,
     registers.of_intents,
 )

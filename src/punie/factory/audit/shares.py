@@ -12,9 +12,6 @@ from punie.factory.audit.subject import Subject
 from punie.factory.suite import ECHOES
 from punie.tool import Item, Result, Tool, models
 
-STEADY = 3
-"""Checks of an intent from which on a program that never changes its output is a fault."""
-
 
 def norms(subject: Subject) -> list[Finding]:
     """Shares outside of what the recipe promises."""
@@ -126,15 +123,3 @@ def coverage(subject: Subject) -> list[Finding]:
         shown = tuple(sorted({f for _, f in strange}))
         found.append(Finding("unknown field", "breach", text, ids, shown))
     return found
-
-
-def slots(subject: Subject) -> list[Finding]:
-    """Intents whose program gave the same output with every other value that was tried."""
-    counts = subject.data.report.get("mutations", {})
-    checked, same = counts.get("checked", {}), counts.get("same", {})
-    deaf = sorted(n for n, c in checked.items() if c >= STEADY and same.get(n, 0) == c)
-    if not deaf:
-        return []
-    text = f"{len(deaf)} intents gave one output for every value that was tried"
-    shown = tuple(f"{name}: {checked[name]} tried" for name in deaf)
-    return [Finding("slot without effect", "remark", text, sample=shown)]

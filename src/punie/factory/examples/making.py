@@ -87,6 +87,7 @@ async def _examples(
                 await made.mutations.check(draft.intent, values, outcome, workshop, aside)
             if not draft.held_out:
                 made.rows += await _more(row, draft, values, outcome, workshop, options, material)
+        await made.mutations.finish(workshop)
         made.spent = workshop.spent
     return made
 

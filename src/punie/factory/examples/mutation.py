@@ -1,14 +1,17 @@
 """Mutation check: a program whose slot gets another value must give another output.
 
 Where it does not, the program ignores what the question names, or the workspace answers alike for
-both values (no commit of either author). So it is counted by intent, and no example is dropped
-for it. Only programs whose calls just read are tried: another test run costs seconds, and a write
+both values. So it is counted by intent, no example is dropped for it, and the audit decides
+(`audit.deaf`). Two runs that print nothing tell nothing, and are counted apart; so is a run that
+ended by a limit of time twice, the second time after all other work: that is the machine's load.
+Only programs whose calls just read are tried: another test run costs seconds, and a write
 or command leaves something behind.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 
 TRIES = 6
 """Draws for a value that differs."""
+COUNTED = ("checked", "same", "silent", "unchecked")
+OUT_OF_TIME = re.compile(r"(?:took|computed) longer than|time or memory ran out|timed out")
+"""How limits of time are told, by the sandbox and by tools."""
 
 
 @dataclass
@@ -33,6 +39,12 @@ class Mutations:
 
     checked: Counter[str] = field(default_factory=Counter)
     same: Counter[str] = field(default_factory=Counter)
+    silent: Counter[str] = field(default_factory=Counter)
+    """Tries in which neither program printed anything; they count as neither of the above."""
+    unchecked: Counter[str] = field(default_factory=Counter)
+    """Tries that ran out of time twice."""
+    _late: list[tuple[str, str, Outcome]] = field(default_factory=list)
+    """Intent, program and first outcome of tries that are made again."""
 
     async def check(
         self,
@@ -51,21 +63,45 @@ class Mutations:
             return
         code = wording.program(intent, other)
         again = await workshop.sandbox.run(code, workshop.context)
-        self.checked[intent.name] += 1
-        self.same[intent.name] += _says(again) == _says(outcome)
+        if timed_out(again):
+            self._late.append((intent.name, code, outcome))
+        else:
+            self._count(intent.name, again, outcome)
+
+    async def finish(self, workshop: Workshop) -> None:
+        """Make the tries that ran out of time once more, now that nothing else runs beside."""
+        workshop.forget_failures()
+        for name, code, outcome in self._late:
+            again = await workshop.sandbox.run(code, workshop.context)
+            if timed_out(again):
+                self.unchecked[name] += 1
+            else:
+                self._count(name, again, outcome)
+        self._late.clear()
+
+    def _count(self, name: str, again: Outcome, outcome: Outcome) -> None:
+        if _says(again) == _says(outcome) == ("", None, []):
+            self.silent[name] += 1
+            return
+        self.checked[name] += 1
+        self.same[name] += _says(again) == _says(outcome)
 
     def add(self, counts: dict[str, dict[str, int]]) -> None:
         """Add what `as_json` gave."""
-        self.checked.update(counts["checked"])
-        self.same.update(counts["same"])
+        for name in COUNTED:
+            getattr(self, name).update(counts[name])
 
     def as_json(self) -> dict[str, dict[str, int]]:
-        """Both counts by intent, in order; an intent that never said the same has 0."""
-        names = sorted(self.checked)
-        return {
-            "checked": {name: self.checked[name] for name in names},
-            "same": {name: self.same[name] for name in names},
-        }
+        """All counts by intent, in order; a checked intent that never said the same has 0."""
+        found = {name: dict(sorted(getattr(self, name).items())) for name in COUNTED}
+        return found | {"same": {name: self.same[name] for name in found["checked"]}}
+
+
+def timed_out(outcome: Outcome) -> bool:
+    """Whether a limit of time ended the program or one of its tools."""
+    failed = (call.error for call in outcome.calls if not call.ok)
+    texts = [outcome.error, *outcome.unread, *failed]
+    return any(OUT_OF_TIME.search(text) for text in texts if text)
 
 
 def another(

@@ -61,7 +61,7 @@ class GenerateOptions:
 
     empty: float = 0.25
     """Greatest share of an intent's examples whose program prints nothing."""
-    mutations: float = 0.1
+    mutations: float = 0.25
     """Share of programs that are also run with another value in a slot (`examples.mutation`)."""
 
     replay: int = 0

@@ -91,6 +91,10 @@ class Workshop:
                 return outcome, f"{call.tool}: {fault.split(':')[0]}"
         return outcome, ""
 
+    def forget_failures(self) -> None:
+        """Forget calls that failed, so that they run again: it may have been for want of time."""
+        self._results = {k: r for k, r in self._results.items() if not isinstance(r, str)}
+
     def _check(self, tool: str, args: dict[str, Any], result: Result) -> str:
         key = f"{tool} {json.dumps(args, sort_keys=True)}"
         if key not in self._faults:
