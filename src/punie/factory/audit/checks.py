@@ -47,6 +47,7 @@ CHECKS: tuple[Check, ...] = (
     repeats.wordings,
     leaks.between_splits,
     leaks.repositories,
+    leaks.alike,
     leaks.questions,
     leaks.values,
     shares.norms,

@@ -14,6 +14,8 @@ from punie.factory.intents import plain
 
 SHORT = 3
 """Words, without names and paths, that two hands may well type alike."""
+NAMES = 20
+"""Names that only code is called, below which a repository is too small to compare."""
 
 
 def between_splits(subject: Subject) -> list[Finding]:
@@ -51,6 +53,29 @@ def repositories(subject: Subject) -> list[Finding]:
         if e.workspace in owner
     ]
     return gathered("repository of a suite", faults, "examples are on a repository of a suite")
+
+
+def alike(subject: Subject) -> list[Finding]:
+    """Trained repositories that are nearly one of a suite or of the validation split, by the names
+    that they declare (Jaccard index): a fork, another release, a vendored copy. Those that are not
+    built here cannot be looked at."""
+    train = sorted({e.workspace for e in subject.data.by_split["train"]} - {""})
+    apart = {place: f"suite {suite.name}" for suite in subject.suites for place in suite.workspaces}
+    if subject.norms.own_repositories:
+        apart |= {e.workspace: "validation" for e in subject.data.by_split["validation"]}
+    known = {name: subject.declared(name) for name in {*train, *apart} if name}
+    faults = []
+    for ours in train:
+        for theirs in sorted(set(apart) - {ours, ""}):
+            one, other = known[ours], known[theirs]
+            if min(len(one), len(other)) < NAMES:
+                continue
+            share = len(one & other) / len(one | other)
+            if share >= subject.norms.near_repository:
+                shown = f"{share:.0%} of the names of {ours} and {theirs} ({apart[theirs]})"
+                faults.append((ours, shown))
+    text = "trained repositories are nearly one that must be apart"
+    return gathered("repository nearly of a suite", faults, text)
 
 
 def questions(subject: Subject) -> list[Finding]:

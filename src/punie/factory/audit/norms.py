@@ -60,8 +60,11 @@ class Norms(BaseModel):
     """Nearness from which two questions with one label are near-duplicates."""
     near_duplicates: float = 0.02
     """Greatest share of examples that have a nearer neighbour than that."""
-    near_suite: float = 0.9
-    """Nearness to a suite's question from which a phrasing is leaked."""
+    near_suite: float = 0.8
+    """Nearness to a suite's question from which a phrasing is leaked; generation drops such rows.
+    Two wordings of one question in other words lie at 0.2 to 0.4 (`nearness`)."""
+    near_repository: float = 0.8
+    """Share of declared names in common from which two repositories are one under two names."""
     near_validation: float = 0.9
     """Nearness to a trained phrasing from which one held out is leaked."""
 

@@ -50,6 +50,14 @@ class Subject:
             self._places[workspace] = Inventory(root) if root and root.is_dir() else None
         return self._places[workspace]
 
+    def declared(self, workspace: str) -> frozenset[str]:
+        """The names that a workspace declares and that only code is called; none where it is not
+        built here."""
+        inventory = self.inventory(workspace)
+        if inventory is None:
+            return frozenset()
+        return frozenset(d.name for d in inventory.declarations if CODE_LIKE.fullmatch(d.name))
+
     @cached_property
     def suite_values(self) -> dict[str, str]:
         """Symbols and paths that the suites ask about → the suite's name."""

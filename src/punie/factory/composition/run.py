@@ -15,10 +15,8 @@ from punie.errors import UsageError
 from punie.factory.composition import making
 from punie.factory.composition.making import Row, direct_row, drafted
 from punie.factory.composition.parts import Composition
-from punie.factory.examples import account, keeping, remarks
+from punie.factory.examples import account, keeping, remarks, selection
 from punie.factory.intents import FOLDER, Asides, Direct, load, load_asides, plain
-from punie.factory.suite import FOLDER as SUITES
-from punie.factory.suite import load_suite
 from punie.tool import load_tools, tools_hash
 
 ROUNDS = 5
@@ -113,8 +111,7 @@ class Chosen:
         self, composition: Composition, direct: Sequence[Direct], seed: int, asides: Asides
     ) -> None:
         self.parts = composition.parts
-        suites = [load_suite(path.stem) for path in SUITES.glob("*.toml")]
-        self._asked = {plain(case.query) for suite in suites for case in suite.cases}
+        self._graded, self._asked = selection.Graded(), set[str]()
         self._counts: Counter[tuple[int, bool]] = Counter()
         self._empty: Counter[int] = Counter()
         self.rows: list[Row] = []
@@ -139,8 +136,10 @@ class Chosen:
         """Take a row if there is room for it."""
         number, multi = row.pop("place")
         part, asked = self.parts[number], plain(row["messages"][1]["content"])
-        if asked in self._asked:
-            rejects["a question of a suite, or asked before"] += 1
+        if fault := self._graded.fault(row):
+            rejects[fault] += 1
+        elif asked in self._asked:
+            rejects["same question twice"] += 1
         elif self._counts[number, multi] >= (part.multi if multi else part.single):
             rejects["more than wanted"] += 1
         elif row["empty"] and self._empty[number] >= EMPTY * (part.single + part.multi):

@@ -107,23 +107,34 @@ def _near_miss(entry: Direct, options: GenerateOptions) -> int:
     return max((more for tool, more in wanted if nearmiss.beside(tool, entry.questions)), default=0)
 
 
+class Graded:
+    """The questions of all suites, that no row may ask or be worded nearly as."""
+
+    def __init__(self) -> None:
+        suites = [load_suite(path.stem) for path in sorted(SUITES.glob("*.toml"))]
+        cases = [case for suite in suites for case in suite.cases]
+        self._asked = {plain(case.query) for case in cases}
+        bare = [without_values(case.query, case.references) for case in cases]
+        self._nearest = Nearest([text for text in bare if len(text.split()) > SHORT])
+        self._near: dict[str, bool] = {}
+
+    def fault(self, row: Row) -> str:
+        """Why a row is not used; empty for one that is."""
+        phrasing = str(row.get("phrasing", ""))
+        if plain(_asked(row)) in self._asked:
+            return "a question of a suite"
+        if phrasing not in self._near:
+            self._near[phrasing] = self._nearest.one(phrasing)[0] >= NEAR
+        return "worded as a question of a suite" if self._near[phrasing] else ""
+
+
 def without_suites(rows: list[Row], rejects: Counter[str]) -> list[Row]:
     """The rows that neither ask a question of a suite, whatever the case and the signs, nor are
     worded nearly as one."""
-    suites = [load_suite(path.stem) for path in sorted(SUITES.glob("*.toml"))]
-    graded = {plain(case.query) for suite in suites for case in suite.cases}
-    phrasings = list(dict.fromkeys(row.get("phrasing", "") for row in rows))
-    nearest, leaked = Nearest(phrasings), set()
-    for case in (case for suite in suites for case in suite.cases):
-        bare = without_values(case.query, case.references)
-        if len(bare.split()) > SHORT:
-            leaked |= {phrasings[n] for n in (nearest.all(bare) >= NEAR).nonzero()[0]}
-    kept = []
+    graded, kept = Graded(), []
     for row in rows:
-        if plain(_asked(row)) in graded:
-            rejects["a question of a suite"] += 1
-        elif row.get("phrasing", "") in leaked:
-            rejects["worded as a question of a suite"] += 1
+        if fault := graded.fault(row):
+            rejects[fault] += 1
         else:
             kept.append(row)
     return kept
