@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
 
 from punie.errors import UsageError
-from punie.factory.intents import Direct, Intent, load, load_asides, load_followups
+from punie.factory.examples.options import GenerateOptions
+from punie.factory.intents import Direct, Intent, brought, load, load_asides, load_followups
 from punie.factory.intents.wordings import collisions, glued, wording
+from punie.tool import own_tools, tools_in
 
 
 def intent(name: str, program: str, phrasing: str, **slots: str) -> Intent:
@@ -101,3 +105,66 @@ def test_followups_and_asides_that_lack_something_are_refused(tmp_path: Path) ->
         load_followups({}, tmp_path)
     with pytest.raises(UsageError, match="lacks 'after'"):
         load_asides(tmp_path)
+
+
+TOOL = """
+from punie.tool import Effect, Result, tool
+from punie.wrap import Context
+
+
+class %(name)sResult(Result):
+    \"\"\"A thing.\"\"\"
+
+    thing: str = ""
+    \"\"\"The thing.\"\"\"
+
+
+@tool(effect=Effect.READ)
+async def %(name)s(context: Context) -> %(name)sResult:
+    \"\"\"A thing.\"\"\"
+    return %(name)sResult()
+"""
+ASKED = """
+[[intent]]
+name = "%(name)s_asked"
+about = "A thing"
+program = "print(%(name)s().thing)"
+phrasings = ["%(name)s of what?"]
+"""
+
+
+def test_intents_stand_beside_the_tools_of_a_module_or_a_package(tmp_path: Path) -> None:
+    """A module that is alone names its file, else it would be that of all its neighbours."""
+    (tmp_path / "wide_pack").mkdir()
+    (tmp_path / "wide_pack" / "__init__.py").write_text("")
+    (tmp_path / "wide_pack" / "acts.py").write_text(TOOL % {"name": "wide"})
+    (tmp_path / "lone_act.py").write_text(TOOL % {"name": "lone"})
+    (tmp_path / "intents.toml").write_text("this is not read")
+    (tmp_path / "wide_pack" / "intents.toml").write_text(ASKED % {"name": "wide"})
+    (tmp_path / "lone_act.intents.toml").write_text(ASKED % {"name": "lone"})
+    sys.path.insert(0, str(tmp_path))
+    try:
+        modules = [importlib.import_module(name) for name in ("wide_pack.acts", "lone_act")]
+        tools = [tool for module in modules for tool in tools_in(module)]
+        found = brought.files(tools)
+        assert {path.name: group for path, group in found.items()} == {
+            "intents.toml": "wide_pack",
+            "lone_act.intents.toml": "lone_act",
+        }
+        intents, _ = load(tmp_path / "none", found)
+        assert {i.name: i.group for i in intents.values()} == {
+            "wide_asked": "wide_pack",
+            "lone_asked": "lone_act",
+        }
+        options = GenerateOptions(examples={"git": 3})
+        assert all(options.wanted(i.name, i.group, i.brought) == 8 for i in intents.values())
+        assert GenerateOptions(each=20).wanted("lone_asked", "lone_act", True) == 20
+        (tmp_path / "lone_act.intents.toml").write_text("[[intent]]\nname = 'half'\n")
+        with pytest.raises(UsageError, match=r"lone_act\.intents\.toml: half: no program"):
+            load(tmp_path / "none", found)
+    finally:
+        sys.path.remove(str(tmp_path))
+
+
+def test_no_tool_of_the_package_brings_what_the_folder_has() -> None:
+    assert brought.files(own_tools().values()) == {}

@@ -189,8 +189,9 @@ def grown(
             for tool in g.tools:
                 beside[tool] = beside.get(tool, 0) + 1 + round(2 * g.share)
     examples = {
-        name: round(options.wanted(name, intents[name].group) * (1 + share))
+        name: round(options.wanted(name, its.group, its.brought) * (1 + share))
         for name, share in more.items()
+        if (its := intents[name])
     }
     return replace(
         options,

@@ -12,7 +12,9 @@ from pathlib import Path
 from punie.factory.audit.nearness import Nearest, without_values
 from punie.factory.audit.pictures import histogram, quantiles
 from punie.factory.intents import Direct, Intent, load
+from punie.factory.intents import brought as beside
 from punie.factory.suite import FOLDER, Suite, load_suite
+from punie.tool import own_tools
 
 SUITES = ("development", "test", "forty")
 SHOWN = frozenset({"development"})
@@ -41,7 +43,7 @@ def texts(intents: dict[str, Intent], direct: Sequence[Direct]) -> list[tuple[st
 
 def page() -> str:
     """The page of today's suites and phrasings."""
-    intents, direct = load()
+    intents, direct = load(brought=beside.files(own_tools().values()))
     known = texts(intents, direct)
     facts = sum(len(d.questions) for d in direct)
     head = HEAD.format(phrasings=len(known) - facts, facts=facts)

@@ -119,7 +119,7 @@ def wanted(options: GenerateOptions, intents: Iterable[Intent]) -> Counter[str]:
     Raises `UsageError` for a share that no intent adds to.
     """
     intents = [i for i in intents if i.phrasings]
-    counts = Counter({i.name: options.wanted(i.name, i.group) for i in intents})
+    counts = Counter({i.name: options.wanted(i.name, i.group, i.brought) for i in intents})
     known = set(load_tools())
     for _ in range(3):  # raising one share lowers the others
         for key, share in options.shares.items():

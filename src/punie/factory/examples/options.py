@@ -26,6 +26,9 @@ class GenerateOptions:
     """Examples for each intent, by its name or else by its group."""
     each: int = 0
     """Examples for an intent that `examples` has neither by name nor by group."""
+    brought: int = 8
+    """Examples for an intent that stands beside its tool, if `examples` has it neither by name nor
+    by its group."""
     shares: dict[str, float] = field(default_factory=dict)
     """Tool, group or `several_tools` → least share: the intents that call the tool, are of the
     group or call several tools get more examples than `examples` says where it takes that."""
@@ -69,9 +72,10 @@ class GenerateOptions:
     replay_from: str = ""
     """Data folder of that leg, as seen from the current folder."""
 
-    def wanted(self, intent: str, group: str) -> int:
+    def wanted(self, intent: str, group: str, brought: bool = False) -> int:
         """Examples that an intent shall have."""
-        return self.examples.get(intent, self.examples.get(group, self.each))
+        others = max(self.brought, self.each) if brought else self.each
+        return self.examples.get(intent, self.examples.get(group, others))
 
 
 SHARES = ("direct_share", "repairs", "unknown", "ambiguous", "followups", "validation", "empty")

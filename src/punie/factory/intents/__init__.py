@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from punie.errors import UsageError
+from punie.factory.intents import brought as beside
 from punie.factory.intents.wordings import SLOT, collisions, glued
 from punie.factory.intents.wordings import plain as plain
 
@@ -31,12 +32,14 @@ class Intent:
     program: str
     """`{slot}` stands for the slot's value as a Python literal."""
     group: str
-    """Name of its file."""
+    """Name of its file, or of the module or package that brings it."""
     slots: dict[str, str] = field(default_factory=dict)
     """Slot → kind of value, a method of `Slots`."""
     needs: str = ""
     """A word on what the workspace must have, for readers."""
     phrasings: tuple[str, ...] = ()
+    brought: bool = False
+    """Whether it stands beside its tool (`intents.brought`)."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,12 @@ def load_asides(folder: Path = FOLDER) -> Asides:
     return Asides(tuple(table["before"]), tuple(table["after"]))
 
 
-def load(folder: Path = FOLDER) -> tuple[dict[str, Intent], list[Direct]]:
-    """Read all data files. Raises `UsageError` that lists every mistake."""
+def load(
+    folder: Path = FOLDER, brought: Mapping[Path, str] | None = None
+) -> tuple[dict[str, Intent], list[Direct]]:
+    """Read all data files of the folder, and those `brought` with their group: by default, all
+    that stand beside a tool. Raises `UsageError` that lists every mistake."""
+    brought = beside.files() if brought is None else brought
     problems: list[str] = []
     intents: dict[str, Intent] = {}
     direct: list[Direct] = []
@@ -110,7 +117,7 @@ def load(folder: Path = FOLDER) -> tuple[dict[str, Intent], list[Direct]]:
                 problems.append(f"{file.name}: {name} has no list of phrasings")
                 continue
             phrasings.setdefault(name, []).extend(texts)
-    for file in sorted(folder.glob("*.toml")):
+    for file in [*sorted(folder.glob("*.toml")), *sorted(brought)]:
         data = _read(file, problems)
         for entry in data.get("intent", []):
             name = entry.get("name", "")
@@ -118,7 +125,8 @@ def load(folder: Path = FOLDER) -> tuple[dict[str, Intent], list[Direct]]:
             if intent and name in intents:
                 problems.append(f"{file.name}: intent {name!r} is taken")
             elif intent:
-                intents[name] = intent
+                group = brought.get(file, file.stem)
+                intents[name] = replace(intent, group=group, brought=file in brought)
         for entry in data.get("direct", []):
             if sorted(entry) != ["answer", "questions", "topic"] or not _texts(entry["questions"]):
                 problems.append(f"{file.name}: a direct entry needs topic, questions, answer only")

@@ -51,6 +51,7 @@ def _generate(plan: Plan) -> dict[str, Any]:
 def _data_is_of(plan: Plan) -> dict[str, Any]:
     recipe = plan.recipe
     words = sorted(Path(intents.__file__).parent.rglob("*.toml")) + sorted(SUITES.glob("*.toml"))
+    words += sorted(intents.beside.files())
     places = {name: vars(recipe.sources[name]) for name in recipe.training}
     made_of = {"tools": _tools(), "intents": digest(*words), "corpus": digest(places)}
     if again := recipe.options["generate"].replay_from:
