@@ -270,7 +270,7 @@ def test_data_that_follows_failures_has_other_values_and_more_repairs(
     more: dict[str, Any] = {
         "contrasts": {"uses": 1.0},
         "repairs_of": {"length": 1.0},
-        "examples": {"uses": 16},
+        "examples": {"uses": 32},
     }
     make(corpus, tmp_path / "more", folder, **plain, **more)
     kinds = {out: Counter((r["kind"], r["intent"]) for r in rows(tmp_path / out, "train"))
