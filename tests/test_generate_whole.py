@@ -230,6 +230,18 @@ def test_every_own_tool_has_a_second_way_and_the_report_says_which(made: Path) -
     assert table["share without"] <= 0.05
     assert report["spent"]["examples a second"] > 0
     assert report["spent"]["tools"]["read_file"]["calls"] > 0
+    assert sum(kind["calls"] for kind in report["spent"]["kinds"].values()) == sum(
+        tool["calls"] for tool in report["spent"]["tools"].values()
+    )
+    drafts = report["spent"]["drafts"]
+    assert drafts["attempted"] >= drafts["executed"] >= drafts["verified"] >= drafts["kept"] > 0
+    assert drafts["kept"] == sum(r["kind"] == "tool" for r in rows(made))
+    lost = {"more than wanted", "prints nothing too often", "same question twice"}
+    assert drafts["attempted"] - drafts["verified"] == sum(
+        n for reason, n in report["rejects"].items() if ":" in reason or reason.startswith("no ")
+    )
+    assert set(report["rejects"]) & lost
+    assert "| attempted |" in (made / "report.md").read_text()
     assert sum(report["registers"]["forms"].values()) > 0
     page = (made / "report.md").read_text()
     for part in ("| read_file | the file's bytes |", "examples a second", "## Dropped", "| few |"):

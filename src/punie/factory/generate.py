@@ -65,7 +65,7 @@ def run(
         rows += part["rows"]
         rejects.update(part["rejects"])
         mutations.add(part["mutations"])
-        spent.add(part["spent"])
+        spent.add(part)
     wanted = drafting.wanted(options, intents.values())
     rows = selection.balanced(rows, wanted, options, rejects)
     rows += _replayed(rows, options, intents.values(), names)
@@ -74,7 +74,7 @@ def run(
     random.Random(options.seed).shuffle(rows)
     report = account.report(rows, rejects, mutations, options)
     report["held-out workspaces"] = sorted(drafting.held_places(options, names))
-    report["spent"] = spent.as_json(time.perf_counter() - start, len(rows))
+    report["spent"] = spent.as_json(time.perf_counter() - start, rows)
     keeping.write_data(account.texts(rows, report), out)
     shutil.rmtree(parts, ignore_errors=True)
     return report

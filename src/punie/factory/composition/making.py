@@ -76,6 +76,7 @@ async def _examples(root: Path, drafts: list[Draft], asides: Asides) -> dict[str
     """Fill, run and check the drafts of one workspace."""
     rows: list[Row] = []
     rejects: Counter[str] = Counter()
+    counts = Counter(attempted=len(drafts))
     inventory = Inventory(root)
     async with Workshop(root, inventory) as workshop:
         for draft in drafts:
@@ -87,9 +88,11 @@ async def _examples(root: Path, drafts: list[Draft], asides: Asides) -> dict[str
                 continue
             code = wording.program(draft.intent, values)
             outcome, fault = await workshop.run(code)
+            counts["executed"] += outcome.error is None
             if fault:
                 rejects[fault] += 1
                 continue
+            counts["verified"] += 1
             asked = wording.question(draft.phrasing, values, rng, asides)
             messages = _opening(asked, {"role": "assistant", "content": "", "code": code})
             if draft.multi:
@@ -111,7 +114,7 @@ async def _examples(root: Path, drafts: list[Draft], asides: Asides) -> dict[str
                 }
                 | workshop.facts(outcome)
             )
-    return {"rows": rows, "rejects": rejects, "spent": workshop.spent}
+    return {"rows": rows, "rejects": rejects, "spent": workshop.spent, "counts": counts}
 
 
 def direct_row(number: int, part: Part, entry: Direct, rng: random.Random, asides: Asides) -> Row:

@@ -54,7 +54,7 @@ def run(
         for part in _parts(drafts, f"round {number + 1}", corpus, kept, asides, workers, progress):
             made += [row | {"place": tuple(row["place"])} for row in part["rows"]]
             rejects.update(part["rejects"])
-            spent.add(part["spent"])
+            spent.add(part)
         for row in _alternating(made, random.Random(f"{seed}/{number}/order")):
             chosen.offer(row, rejects)
         progress(f"round {number + 1}: {len(chosen.rows)} of {composition.size} examples")
@@ -63,7 +63,7 @@ def run(
         raise UsageError(f"too few examples for {', '.join(dict.fromkeys(parts))}: {dict(rejects)}")
     rows = _finished(chosen.rows, composition, seed)
     report = _report(rows, composition, seed, rejects)
-    report["spent"] = spent.as_json(time.perf_counter() - start, len(rows))
+    report["spent"] = spent.as_json(time.perf_counter() - start, rows)
     keeping.write_data(account.texts(rows, report), out)
     shutil.rmtree(kept, ignore_errors=True)
     return report

@@ -15,27 +15,47 @@ from punie.factory.examples.ways import WAYS
 from punie.tool import load_tools, tools_hash
 
 Row = dict[str, Any]
+DRAFTS = ("attempted", "executed", "verified", "kept")
+"""What becomes of a draft: it is tried; its program runs to its end; every call agrees with its
+second way; it is among the data."""
 
 
 class Spent:
-    """Time by tool, summed over all workers."""
+    """What was tried and how long it took, by tool, summed over all workers."""
 
     def __init__(self) -> None:
         self.tools: dict[str, Counter[str]] = {}
+        self.counts: Counter[str] = Counter()
 
-    def add(self, spent: dict[str, dict[str, float]]) -> None:
-        """Add what one workspace took."""
-        for tool, counts in spent.items():
+    def add(self, part: dict[str, Any]) -> None:
+        """Add the part of one workspace."""
+        for tool, counts in part["spent"].items():
             self.tools.setdefault(tool, Counter()).update(counts)
+        self.counts.update(part["counts"])
 
-    def as_json(self, wall: float, examples: int) -> dict[str, Any]:
-        """Seconds of the run and examples a second, then calls and seconds by tool, most first."""
-        most = sorted(self.tools.items(), key=lambda item: -item[1]["seconds"])
+    def as_json(self, wall: float, rows: Sequence[Row]) -> dict[str, Any]:
+        """Seconds of the run and examples a second; what became of the drafts; calls and seconds
+        by effect and by tool, most first."""
+        known, kinds = load_tools(), dict[str, Counter[str]]()
+        for tool, counts in self.tools.items():
+            kind = known[tool].effect.value if tool in known else "gone"
+            kinds.setdefault(kind, Counter()).update(counts)
+        # Conversations, repairs and the like come of a draft, and are not counted again.
+        own = (r for r in rows if "empty" in r and not r["id"].startswith("replayed-"))
+        drafted = sum(row["kind"] == "tool" for row in own)
         return {
             "seconds": round(wall, 1),
-            "examples a second": round(examples / wall, 2) if wall else 0.0,
-            "tools": {n: {k: round(v, 2) for k, v in counts.items()} for n, counts in most},
+            "examples a second": round(len(rows) / wall, 2) if wall else 0.0,
+            "drafts": {name: self.counts[name] for name in DRAFTS[:-1]} | {"kept": drafted},
+            "kinds": _most(kinds),
+            "tools": _most(self.tools),
         }
+
+
+def _most(spent: dict[str, Counter[str]]) -> dict[str, dict[str, float]]:
+    """Counts, what took longest first."""
+    ranked = sorted(spent.items(), key=lambda item: (-item[1]["seconds"], item[0]))
+    return {name: {k: round(v, 2) for k, v in counts.items()} for name, counts in ranked}
 
 
 def report(
@@ -139,12 +159,17 @@ def markdown(report: dict[str, Any]) -> str:
         [tool, row["way"], row["calls"], row["without"]] for tool, row in ways["tools"].items()
     ]
     lines += _table("Second ways", ["tool", "second way", "calls", "unchecked"], checked)
-    times = [
-        [tool, int(row["calls"]), row["seconds"], row["check seconds"]]
-        for tool, row in spent["tools"].items()
-    ]
-    heads = ["tool", "calls that ran", "seconds", "seconds of checks"]
-    lines += _table("Time by tool", heads, times)
+    drafts = spent["drafts"]
+    became = [[n, drafts[n], f"{drafts[n] / max(drafts['attempted'], 1):.1%}"] for n in DRAFTS]
+    lines += _table("Drafts of questions with a program", ["", "drafts", "share"], became)
+    for name in ("kinds", "tools"):
+        times = [
+            [tool, int(row["calls"]), row["seconds"], row["check seconds"]]
+            for tool, row in spent[name].items()
+        ]
+        heads = [name.removesuffix("s"), "calls that ran", "seconds", "seconds of checks"]
+        title = "Time by tool" if name == "tools" else "Time by kind of tool"
+        lines += _table(title, heads, times)
     lines += _table("Dropped", ["reason", "examples"], report["rejects"].items())
     for name in ("kinds", "groups", "tools", "by combination", "by intent", "workspaces"):
         lines += _table(f"Training by {name.removeprefix('by ')}", ["", "examples"],

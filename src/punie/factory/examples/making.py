@@ -45,6 +45,8 @@ class Made:
     mutations: Mutations
     spent: dict[str, dict[str, float]]
     """Tool → calls, seconds in it, seconds in its second way."""
+    counts: Counter[str]
+    """Drafts: `attempted`; `executed` to the program's end; `verified` by second ways."""
 
 
 def part(
@@ -63,10 +65,11 @@ async def _examples(
     root: Path, drafts: list[Draft], options: GenerateOptions, material: Material
 ) -> Made:
     inventory = Inventory(root)
-    made = Made([], Counter(), Mutations(), {})
+    made = Made([], Counter(), Mutations(), {}, Counter())
     async with Workshop(root, inventory) as workshop:
         for draft in drafts:
             rng = random.Random(draft.seed)
+            made.counts["attempted"] += 1
             try:
                 values = fill(draft.intent, inventory, rng)
             except NoValue:
@@ -74,9 +77,11 @@ async def _examples(
                 continue
             code = wording.program(draft.intent, values)
             outcome, fault = await workshop.run(code)
+            made.counts["executed"] += outcome.error is None
             if fault:
                 made.rejects[fault] += 1
                 continue
+            made.counts["verified"] += 1
             asked = wording.question(draft.phrasing, values, rng, material.asides)
             row = _row(draft, root.name, asked, code) | workshop.facts(outcome)
             row["empty"] = not outcome.stdout.strip()
@@ -86,7 +91,11 @@ async def _examples(
             if aside.random() < options.mutations:
                 await made.mutations.check(draft.intent, values, outcome, workshop, aside)
             if not draft.held_out:
-                made.rows += await _more(row, draft, values, outcome, workshop, options, material)
+                more = await _more(row, draft, values, outcome, workshop, options, material)
+                made.rows += more
+                contrasts = sum("empty" in each for each in more)
+                for name in ("attempted", "executed", "verified"):
+                    made.counts[name] += contrasts
         await made.mutations.finish(workshop)
         made.spent = workshop.spent
     return made
