@@ -57,7 +57,6 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         ("by_script", "bin/tool:2, bin/tool:4"),
         ("by_notebook", "notes.ipynb:1"),
         ("by_template", "page.html:1"),
-        ("late", "app/dated.py:6"),
         ("unsaid_twice", ".nox/more.py:1"),
         ("Box.held", "app/core.py:45"),
     ],
@@ -67,6 +66,12 @@ def test_where_a_name_stands_as_text_is_told(ask: Session, symbol: str, place: s
     assert (result.success, result.reference_count) == (True, 0)
     name = symbol.rpartition(".")[2]
     assert f"the word {name} stands as text in {place}" in result.note
+
+
+def test_a_use_in_code_that_this_version_does_not_run_is_told(ask: Session) -> None:
+    result = ask("find_references", symbol="late")
+    assert (result.success, result.reference_count) == (True, 0)
+    assert result.note == "uses of .late on values of unknown type are not counted (app/dated.py:6)"
 
 
 def test_what_python_calls_itself_is_said(ask: Session) -> None:

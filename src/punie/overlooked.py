@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 
 from punie.declaration import CLASS, Declaration, Spot
+from punie.keywords import keyword_places
 from punie.outline import Outline, enumerated
 
 LOOKED_UP = 300
@@ -42,18 +43,21 @@ async def overlooked(
     known: Iterable[Spot],
 ) -> Uses:
     """Uses of a thing, and of what overrides it, beyond the known ones."""
-    if not declarations or not declarations[0].kind:
+    if not declarations:
         return Uses()
     thing, found = declarations[0], Uses()
     own, over = {d.spot for d in declarations}, {d.spot for d in overrides}
-    first, rest = await _candidates(outline, thing, {*known, *own, *over})
-    looked = (first + rest)[:LOOKED_UP] if thing.member else first[:LOOKED_UP]
+    seen = {*known, *own, *over}
+    first, rest = await _candidates(outline, thing, seen) if thing.kind else ([], [])
+    looked = first[:LOOKED_UP]
     meant = dict(zip(looked, await outline.meanings(looked), strict=True))
     files = {spot.path for spot, targets in meant.items() if targets & own}
     more = [s for s in rest if s.path in files and s not in meant]
     meant |= dict(zip(more, await outline.meanings(more), strict=True))
-    for spot, targets in meant.items():
-        if thing.member and not targets:
+    keywords = [s for s in await keyword_places(outline, thing) if s not in seen]
+    passed = dict(zip(keywords, await outline.meanings(keywords[:LOOKED_UP]), strict=False))
+    for spot, targets in (meant | passed).items():
+        if thing.member and not targets and spot not in passed:
             targets |= await _super(outline, spot)
         if targets & own:
             found.direct[spot] = None
@@ -61,10 +65,36 @@ async def overlooked(
             found.override[spot] = None
     unknown = [spot for spot, targets in meant.items() if not targets]
     if not thing.member:
-        unknown = [s for s in unknown if outline.imported(s)]
-    left = len(first) + len(rest) - len(meant) if thing.member else 0
-    found.note = _said(outline, thing, unknown, left)
+        unknown = [s for s in unknown if outline.imported(s) or outline.dotted(s)]
+    unsure = [spot for spot, targets in passed.items() if not targets]
+    left = max(0, len(first) - LOOKED_UP) + max(0, len(keywords) - LOOKED_UP)
+    found.note = _said(outline, thing, unknown, unsure, left)
     return found
+
+
+async def meaningless(outline: Outline, name: str, known: Iterable[Spot]) -> str:
+    """Where a name stands of which nothing is known, not even a declaration, in words.
+
+    So is what is declared in files that the server cannot read, or that are not there.
+    """
+    seen = set(known)
+    spots = [
+        Spot(path, each.line, each.column)
+        for path in await outline.files_with(name)
+        for each in outline.source(path).names(name)
+    ]
+    spots = [spot for spot in spots if spot not in seen]
+    meant = await outline.meanings(spots[:LOOKED_UP])
+    targets = dict(zip(spots, meant, strict=False))
+    empty = {spot for spot, found in targets.items() if not found}
+    unknown = [spot for spot, found in targets.items() if found <= empty]  # or an import of it
+    said = []
+    if unknown:
+        where = _enumerate(outline, unknown)
+        said.append(f"what {name} means is not known where it stands uncounted ({where})")
+    if len(spots) > LOOKED_UP:
+        said.append(f"{len(spots) - LOOKED_UP} more places of {name} were not looked at")
+    return "; ".join(said)
 
 
 async def unlisted(outline: Outline, query: str, listed: set[Path]) -> list[Declaration]:
@@ -77,17 +107,25 @@ async def unlisted(outline: Outline, query: str, listed: set[Path]) -> list[Decl
 async def _candidates(
     outline: Outline, thing: Declaration, known: set[Spot]
 ) -> tuple[list[Spot], list[Spot]]:
-    """Other places of the name: a few of each file without known uses, and the rest."""
+    """Other places of the name: those to look up, and the rest of files that these may bring in.
+
+    Of a member, and behind dots, that is all; of plain names a few of each file without known uses.
+    """
     searched = {spot.path for spot in known}
-    first, rest = [], []
+    first: list[Spot] = []
+    rest: list[Spot] = []
+    late: list[Spot] = []
     held = await outline.files_with(thing.name)
     for path in outline.elsewhere(thing.name, held, known):
         spots = [Spot(path, n.line, n.column) for n in outline.source(path).names(thing.name)]
         spots = [s for s in spots if s not in known and (not thing.member or outline.dotted(s))]
+        plain = [] if thing.member else [s for s in spots if not outline.dotted(s)]
         cut = 0 if path in searched else FIRST
-        first += spots[:cut]
-        rest += spots[cut:]
-    return first, rest
+        first += plain[:cut]
+        rest += plain[cut:]
+        dotted = spots if thing.member else [s for s in spots if outline.dotted(s)]
+        first, late = first + dotted[:cut], late + dotted[cut:]
+    return first + late, rest
 
 
 async def _super(outline: Outline, spot: Spot) -> set[Spot]:
@@ -108,16 +146,24 @@ async def _super(outline: Outline, spot: Spot) -> set[Spot]:
     return set()
 
 
-def _said(outline: Outline, thing: Declaration, unknown: list[Spot], left: int) -> str:
+def _said(
+    outline: Outline, thing: Declaration, unknown: list[Spot], unsure: list[Spot], left: int
+) -> str:
     said = []
-    if unknown and thing.member:
+    name = f".{thing.name}" if thing.member else thing.name
+    dotted = [spot for spot in unknown if outline.dotted(spot) and not outline.imported(spot)]
+    imported = [spot for spot in unknown if spot not in dotted]
+    if dotted:
         what = f"uses of .{thing.name} on values of unknown type are not counted"
-        said.append(f"{what} ({_enumerate(outline, unknown)})")
-    elif unknown:
+        said.append(f"{what} ({_enumerate(outline, dotted)})")
+    if imported:
         what = f"imports of {thing.name} from modules that are not found are not counted"
-        said.append(f"{what} ({_enumerate(outline, unknown)})")
+        said.append(f"{what} ({_enumerate(outline, imported)})")
+    if unsure:
+        what = f"{thing.name}= is not counted where it is not known what takes it"
+        said.append(f"{what} ({_enumerate(outline, unsure)})")
     if left:
-        said.append(f"{left} more places of .{thing.name} were not looked at")
+        said.append(f"{left} more places of {name} were not looked at")
     return "; ".join(said)
 
 

@@ -326,6 +326,22 @@ class Source:
         returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
         return f"{kind} {node.name}({ast.unparse(node.args)}){returns}"
 
+    def function_with(self, line: int, column: int) -> str:
+        """What is called to set the parameter at a place: its function, or the class of an
+        `__init__`; empty where no parameter is.
+        """
+        owners: dict[ast.AST, str] = {}
+        for node in ast.walk(self._tree) if self._tree else ():
+            if isinstance(node, ast.ClassDef):
+                owners |= dict.fromkeys(node.body, node.name)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for each in [*node.args.args, *node.args.kwonlyargs]:
+                    before = self.lines[each.lineno - 1].encode()[: each.col_offset]
+                    if (each.lineno, len(before.decode("utf-8", "replace")) + 1) == (line, column):
+                        made = node.name in ("__init__", "__new__") and node in owners
+                        return owners[node] if made else node.name
+        return ""
+
     def _node(self, line: int) -> ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | None:
         for node in ast.walk(self._tree) if self._tree else ():
             if (

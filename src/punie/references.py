@@ -8,7 +8,7 @@ from pathlib import Path
 
 from punie.declaration import CLASS, FUNCTIONS, METHODS, MODULE, Declaration, Spot
 from punie.outline import Outline, enumerated, path_of
-from punie.overlooked import Uses, overlooked
+from punie.overlooked import Uses, meaningless, overlooked
 from punie.silence import unsaid
 
 
@@ -36,6 +36,7 @@ async def everywhere(
     notes = [
         await overridden(outline, declarations),
         more.note,
+        "" if declarations or not name else await meaningless(outline, name, seen),
         await mentioned(outline, name, seen) if name else "",
     ]
     return await _noted(outline, found, declarations, notes)
