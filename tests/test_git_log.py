@@ -84,8 +84,23 @@ def test_count_limits_the_log_and_the_cap_says_so(tmp_path: Path) -> None:
     ]:
         result = log(root, count=count, settings={"output_kb": 1000})
         assert (result.commit_count, len(result.commits), result.truncated) == (total, listed, cut)
-    assert log(root).commit_count == 10
-    assert log(root, path="a.py", count=0).commit_count == 1
+    few = log(root)
+    assert (few.commit_count, few.truncated) == (10, False)
+    note = "only the newest 10 were asked for, there are more: count=0 counts all"
+    assert (few.parse_error, str(few).splitlines()[-1]) == (note, note)
+    whole = log(root, path="a.py", count=0)
+    assert (whole.commit_count, whole.parse_error) == (1, None)
+    assert log(root, path="a.py", count=1).parse_error is None
+    assert log(root, count=205).parse_error is None
+
+
+def test_a_commit_of_many_files_tells_their_number(tmp_path: Path) -> None:
+    """The list of a commit's files has no count of its own."""
+    root = repository(tmp_path / "repo", {f"f{n}.txt": "" for n in range(230)})
+    one = git(root, "rev-parse", "--short=7", "HEAD").decode().strip()
+    result = log(root)
+    assert (len(result.commits[0].files), result.truncated) == (200, True)
+    assert result.parse_error == f"files cut to 200: {one} has 230 files"
 
 
 def test_a_negative_count_is_an_error(root: Path) -> None:

@@ -113,7 +113,11 @@ def test_blame_of_a_long_file_is_cut_and_says_how_to_go_on(root: Path) -> None:
     commit(root, {"long.py": FIRST * 50, "wide.py": "x" * 5000 + "\n"}, "Long")
     result = blame(root, "long.py")
     assert (len(result.lines), result.truncated) == (200, True)
-    assert str(result).splitlines()[-1] == "(cut: go on with start_line=201)"
+    assert result.parse_error == "'long.py' has 250 lines: the list is cut"
+    assert str(result).splitlines()[-2:] == [
+        result.parse_error,
+        "(cut: go on with start_line=201)",
+    ]
     rest = blame(root, "long.py", start_line=201)
     assert ([line.line for line in rest.lines], rest.truncated) == ([*range(201, 251)], False)
     assert not blame(root, "long.py", start_line=1, end_line=200).truncated
@@ -254,7 +258,17 @@ def test_many_branches_are_cut_and_the_current_one_stays(root: Path) -> None:
     git(root, "update-ref", "--stdin", stdin=lines.encode())
     result = branch(root)
     assert (len(result.branches), result.truncated) == (200, True)
+    assert result.parse_error == "231 branches in all: the list is cut"
+    assert str(result).splitlines()[-2:] == ["(cut)", result.parse_error]
     assert [b.name for b in result.branches if b.current] == ["main"]
+
+
+def test_a_commit_of_many_files_tells_their_number(root: Path) -> None:
+    commit(root, {f"many/{n}.txt": f"{n}\n" for n in range(230)}, "Many")
+    result = show(root, "HEAD")
+    assert (len(result.files), result.truncated, result.additions) == (200, True, 230)
+    assert result.parse_error == "the commit changed 230 files: the list is cut"
+    assert str(result).splitlines()[-1] == result.parse_error
 
 
 def test_a_broken_branch_is_not_left_out_silently(root: Path) -> None:

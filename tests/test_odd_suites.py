@@ -336,3 +336,38 @@ def test_an_environment_without_pytest_is_not_passed_over(tmp_path: Path) -> Non
     assert ask(pytest_run, tmp_path).parse_error == (
         f"cannot start '{python}': No such file or directory (the workspace's `.venv`)"
     )
+
+
+@pytest.mark.parametrize("options", ["", " -n 2"])
+def test_what_pytest_leaves_out_of_its_counts_is_told(tmp_path: Path, options: str) -> None:
+    """Three tests and two subtests did not run, and the result looked complete."""
+    write(
+        tmp_path,
+        {
+            "pytest.ini": "[pytest]\naddopts = -k 'not slow' --deselect test_a.py::test_c"
+            f"{options}\n",
+            "test_a.py": """
+            import pytest
+            def test_slow_a(): ...
+            def test_slow_b(): ...
+            def test_c(): ...
+            def test_d(subtests):
+                for n in range(3):
+                    with subtests.test("part", n=n):
+                        if n: pytest.skip("not here")
+            """,
+        },
+    )
+    result: TestResult = ask(pytest_run, tmp_path)
+    assert (result.success, result.passed, result.skipped) == (True, 1, 0)
+    assert result.parse_error == (
+        "not run: 3 deselected by pytest's options (-k, -m, --deselect); not counted: "
+        "2 skipped subtests of tests that count by themselves: "
+        "test_a.py::test_d [part] (n='1'), test_a.py::test_d [part] (n='2')"
+    ).replace("'1'", told(result, 1)).replace("'2'", told(result, 2))
+    assert str(result).splitlines()[-1] == result.parse_error
+
+
+def told(result: TestResult, n: int) -> str:
+    """The value as this pytest writes it, with or without quotes."""
+    return f"'{n}'" if f"'{n}'" in (result.parse_error or "") else str(n)

@@ -177,7 +177,7 @@ def test_what_could_not_be_searched_is_said(root: Path) -> None:
         file.truncate(2**26)
     found = ask(search_text, root, pattern="TODO")
     assert (found.success, found.match_count, found.truncated) == (True, 4, True)
-    assert found.parse_error == "not searched: 'huge.txt' (over 32 MB)"
+    assert (found.parse_error or "").startswith("not searched: 'huge.txt' (over 32 MB); taken for")
     assert str(found).endswith("not searched: 'huge.txt' (over 32 MB)")
 
 
@@ -314,3 +314,19 @@ def test_odd_names_are_shown_and_can_be_asked_for_again(tmp_path: Path) -> None:
 def test_a_refusal_of_git_is_told_in_its_words(root: Path) -> None:
     (root / ".git/index").write_bytes(b"no index")
     assert "git cannot list the files" in reason(search(root, "TODO"))
+
+
+@pytest.mark.parametrize("pattern", ["needle", "need.e", "(ne)+edle", "[n]eedle$"])
+def test_files_taken_for_binary_are_named_when_they_hold_the_pattern(
+    root: Path, pattern: str
+) -> None:
+    """A log with one NUL byte held what was asked for, and the search said nothing of it."""
+    write(root, {"odd.txt": b"one\0\nneedle\nend\n", "other.bin": b"\0none\n", "a.txt": "needle\n"})
+    found = search(root, pattern)
+    assert places(found) == [("a.txt", 1)]
+    said = "taken for binary (a NUL byte) and not searched, though the pattern is in: 'odd.txt'"
+    assert (found.parse_error, found.truncated) == (said, False)
+    assert str(found).endswith(said)
+    write(root, {f"many/{n}.bin": b"\0needle\n" for n in range(9)})
+    assert (search(root, pattern).parse_error or "").endswith(" and 5 more")
+    assert search(root, "no such line").parse_error is None

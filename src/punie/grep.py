@@ -30,6 +30,10 @@ TELLING = 3
 """Characters of a text that is not in nearly every line."""
 PART = 10_000
 """Characters, or few more, that are tried at once between two looks at the time."""
+LINE = 1000
+"""Characters of what may be a line of text in a binary file."""
+BINARY_PART = 2**20
+"""Bytes of a binary file on which a regular expression is tried."""
 TURNS = 50
 """Lines that are tried between two looks at the time."""
 
@@ -57,6 +61,8 @@ class Search:
         self.count = 0
         self.matches: list[Match] = []
         self.skipped: list[Skipped] = []
+        self.binary: list[str] = []
+        """Files that were taken for binary, and whose bytes hold the pattern all the same."""
         self._turns = 0
         self._raw = self.needle.encode() if self.needle.isascii() else None
 
@@ -85,8 +91,12 @@ class Search:
                 continue
             if data is None:
                 self._skip(name, f"over {LARGEST // 2**20} MB")
-            elif self._possible(data) and not files.is_binary(data):
+            elif not self._possible(data):
+                continue
+            elif not files.is_binary(data):
                 self._lines(name.decode("utf-8", "replace"), data, late, width)
+            elif self._inside_binary(data, late, width):
+                self.binary.append(name.decode("utf-8", "replace"))
 
     def _skip(self, name: bytes, reason: str) -> None:
         self.skipped.append((name.decode("utf-8", "replace"), reason))
@@ -96,6 +106,17 @@ class Search:
         if data.startswith((b"\xff\xfe", b"\xfe\xff")):
             return True
         return self._raw in data if self._raw is not None else not data.isascii()
+
+    def _inside_binary(self, data: bytes, late: Callable[[], bool], width: int) -> bool:
+        """Whether a file without lines holds the pattern; a regular expression is tried at the
+        file's start only, and on what is no longer than a line.
+        """
+        if self.search is None:
+            return self.needle in data.decode("utf-8", "replace")
+        width = min(width, LINE)
+        content = data[:BINARY_PART].decode("utf-8", "replace").replace("\r", "\n")
+        lines = (line for line in content.split("\n") if len(line) <= width)
+        return any(self.needle in line and self._tried(line, late, width) for line in lines)
 
     def _lines(self, shown: str, data: bytes, late: Callable[[], bool], width: int) -> None:
         """Try the lines that hold the needle."""
@@ -289,4 +310,5 @@ def main() -> None:
     pattern, limit, root, named = marshal.load(sys.stdin.buffer)
     search = Search(pattern, plain=False, limit=limit)
     search.run(root, named, lambda: False)
-    marshal.dump((search.count, search.matches, search.skipped), sys.stdout.buffer)
+    found = (search.count, search.matches, search.skipped, search.binary)
+    marshal.dump(found, sys.stdout.buffer)

@@ -3,7 +3,7 @@
 `pytest_run` copies this file to a folder of its own and loads it with `-p`; nothing imports it.
 It runs under the workspace's interpreter and pytest (3.8 and 6.1 or later), so it uses the
 standard library and pytest only. Objects: `{"root"}`, `{"collecting"}`, `{"start"}`,
-`{"deselected"}`, `{"exit"}` and the fields of a finished test.
+`{"deselected"}`, `{"skipped_part"}`, `{"exit"}` and the fields of a finished test.
 
 PYTEST_DONT_REWRITE: without assertions, rewriting them is time lost.
 """
@@ -49,10 +49,14 @@ def pytest_load_initial_conftests(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Report from the main process only: pytest-xdist sends it what its workers report."""
-    if not hasattr(config, "workerinput"):
+    """Report from the main process: pytest-xdist sends it what its workers report, but not what
+    options left out, which is the same in each of them.
+    """
+    worker = getattr(config, "workerinput", {}).get("workerid")
+    if worker in (None, "gw0"):
         reporter = Reporter(os.environ["PUNIE_REPORT"])
-        config.pluginmanager.register(reporter, "punie-reports")
+        plugin = Selection(reporter) if worker else reporter
+        config.pluginmanager.register(plugin, "punie-reports")
 
 
 def add_paths() -> None:
@@ -94,6 +98,17 @@ def usable(config: Any, parser: Any, args: list[str]) -> list[str]:
             kept.append(arg)
             value = False
     return kept
+
+
+class Selection:
+    """Writes what a worker of pytest-xdist was told to leave out."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+
+    def pytest_deselected(self, items: list[Any]) -> None:
+        """Tests that options left out."""
+        self.reporter.pytest_deselected(items)
 
 
 class Reporter:
@@ -165,8 +180,11 @@ class Reporter:
         """One phase of a test; all are judged together, since pytest revises earlier ones."""
         if hasattr(report, "_sub_test_description"):
             # As pytest counts: a failed subtest counts beside its test, the others do not.
+            part = report._sub_test_description()
             if report.failed:
-                self.case(report, "failed", reason(report), 0.0, report._sub_test_description())
+                self.case(report, "failed", reason(report), 0.0, part)
+            elif report.skipped:
+                self.write(skipped_part=short(f"{report.nodeid} {part}"))
             return
         # Workers of pytest-xdist may run the same test at the same time.
         key = report.nodeid, id(getattr(report, "node", None))

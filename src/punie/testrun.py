@@ -42,6 +42,8 @@ class Record(BaseModel):
     """Node id of a finished test, relative to `root`."""
     part: str = ""
     """Description of a subtest."""
+    skipped_part: str | None = None
+    """A subtest that was skipped: its test's node id and its description."""
     defined: tuple[str, int | None] = ("", None)
     """File where the test is written, and its line, 0-based."""
     outcome: Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed"] = "error"
@@ -59,6 +61,8 @@ class Report:
     status: int | None = None
     """pytest's exit status; None when it did not come to its end."""
     deselected: int = 0
+    skipped_parts: list[str] = field(default_factory=list)
+    """Subtests that were skipped; they are no cases."""
     collecting: str = ""
     """What was being imported last; empty when all was."""
     running: dict[str, None] = field(default_factory=dict)
@@ -84,6 +88,8 @@ def read_report(data: bytes) -> Report:
         if record.exit is not None:
             report.status = record.exit
         report.deselected += record.deselected
+        if record.skipped_part is not None:
+            report.skipped_parts.append(record.skipped_part)
         if record.node is not None:
             report.cases.append(record)
             if not record.part:

@@ -90,9 +90,11 @@ class Result(Item):
                 lines.extend(str(item) for item in value)
             else:
                 lines.append(f"{name}: {value}")
-        if self.truncated:
-            lines.append("(cut)")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._ending()])
+
+    def _ending(self) -> list[str]:
+        """What a printed success ends with: whether it was cut, then its note, if there is one."""
+        return [*(["(cut)"] if self.truncated else []), *filter(None, [self.parse_error])]
 
 
 def cap(items: Sequence[T], limit: int) -> tuple[list[T], bool]:

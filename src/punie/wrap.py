@@ -319,6 +319,14 @@ def _longest_list(item: Item) -> list[Any] | None:
     return max(lists, key=len, default=None)
 
 
+def notes(*told: str) -> str | None:
+    """What a successful result has to say besides its fields, as its `parse_error`; None = nothing.
+
+    Empty texts are left out.
+    """
+    return "; ".join(filter(None, told)) or None
+
+
 def middle_cut(text: str, most: int) -> str:
     """At most `most` bytes of UTF-8 of a text: its start, a note of what was cut, its end."""
     if len(text) * 4 <= most:

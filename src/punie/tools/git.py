@@ -23,7 +23,7 @@ from punie.porcelain import (
 )
 from punie.repository import Repository
 from punie.tool import DEFAULT_LIMIT, Doc, Effect, Item, PathArg, Result, cap, tool
-from punie.wrap import Context, middle_cut
+from punie.wrap import Context, middle_cut, notes
 
 WORDS = {
     "M": "modified",
@@ -37,6 +37,8 @@ WORDS = {
 }
 """Git's status letters in words."""
 
+NAMED = 3
+"""Commits with too many files to list that a note names."""
 LETTERS = {word: letter for letter, word in WORDS.items()}
 
 
@@ -120,7 +122,7 @@ class GitDiffResult(Result):
         if not self.success:
             return super().__str__()
         lines = [str(file) for file in self.files] or ["no changes"]
-        return "\n".join([*lines, *(["(cut)"] if self.truncated else [])])
+        return "\n".join([*lines, *self._ending()])
 
 
 class GitCommit(Item):
@@ -159,7 +161,7 @@ class GitLogResult(Result):
         if not self.success:
             return super().__str__()
         lines = [str(commit) for commit in self.commits] or ["no commits"]
-        return "\n".join([*lines, *(["(cut)"] if self.truncated else [])])
+        return "\n".join([*lines, *self._ending()])
 
 
 CountArg = Annotated[int, Doc("Most commits to list; 0 = all, up to 200.")]
@@ -218,17 +220,25 @@ async def git_log(context: Context, path: PathArg = ".", count: CountArg = 10) -
         raise ToolFailure(f"count {count!r} cannot be used: give 0 for all, or a positive number")
     repository = await asked(context, path)
     most = min(count or DEFAULT_LIMIT, DEFAULT_LIMIT)
-    output = await repository.commits(most)
-    commits = [_commit(repository, *parts) for parts in parse_log(output)]
-    total = len(commits)
-    if total == most != count:  # the cap stopped it, not the caller: count them all
+    output = await repository.commits(most + 1)  # one more, to know whether there are more
+    found = [_commit(repository, *parts) for parts in parse_log(output)]
+    commits, total, told = found[:most], len(found[:most]), []
+    if len(found) > most == count:
+        told.append(f"only the newest {count} were asked for, there are more: count=0 counts all")
+    elif len(found) > most:  # the cap stopped it, not the caller: count them all
         everything = int((await repository.git("rev-list", "--count", "HEAD")).stdout)
         total = min(everything, count or everything)
-    cut = total > len(commits)
+    wide = []
     for commit in commits:
-        commit.files, more = cap(commit.files, DEFAULT_LIMIT)
-        cut = cut or more
-    return GitLogResult(commits=commits, commit_count=total, truncated=cut)
+        if len(commit.files) > DEFAULT_LIMIT:
+            wide.append(f"{commit.hash[:7]} has {len(commit.files)} files")
+            commit.files = commit.files[:DEFAULT_LIMIT]
+    if wide:
+        more = f" (and {len(wide) - NAMED} more such commits)" if len(wide) > NAMED else ""
+        told.append(f"files cut to {DEFAULT_LIMIT}: {', '.join(wide[:NAMED])}{more}")
+    cut = total > len(commits) or bool(wide)
+    note = notes(*told)
+    return GitLogResult(commits=commits, commit_count=total, truncated=cut, parse_error=note)
 
 
 async def asked(context: Context, path: str) -> Repository:

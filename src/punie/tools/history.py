@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -22,7 +25,7 @@ from punie.repository import Repository
 from punie.tool import DEFAULT_LIMIT, Doc, Effect, Item, LineArg, Result, cap, tool
 from punie.tools.git import GitFileDiff, asked, file_diffs, fit_hunks
 from punie.workspace import Completed
-from punie.wrap import Context, middle_cut
+from punie.wrap import Context, middle_cut, notes
 
 LONGEST_LINE = 1000
 """Characters of a blamed line beyond which it is cut in the middle."""
@@ -58,7 +61,7 @@ class GitBlameResult(Result):
         if not self.success or not self.truncated or not self.lines:
             return super().__str__() or "no lines"
         rest = f"(cut: go on with start_line={self.lines[-1].line + 1})"
-        return "\n".join([*map(str, self.lines), rest])
+        return "\n".join([*map(str, self.lines), *filter(None, [self.parse_error]), rest])
 
 
 class GitShowResult(Result):
@@ -90,7 +93,7 @@ class GitShowResult(Result):
         who = f"{self.hash}\n{self.author} <{self.email}>  {self.date}"
         message = [self.message, *(["", self.body] if self.body else [])]
         lines = [str(file) for file in self.files] or ["no files changed"]
-        return "\n".join([who, *message, "", *lines, *(["(cut)"] if self.truncated else [])])
+        return "\n".join([who, *message, "", *lines, *self._ending()])
 
 
 class GitBranch(Item):
@@ -136,7 +139,7 @@ class GitBranchResult(Result):
         lines = [str(branch) for branch in self.branches] or ["no commits yet"]
         if not self.current:
             lines.insert(0, "HEAD is detached: no branch is checked out")
-        return "\n".join([*lines, *(["(cut)"] if self.truncated else [])])
+        return "\n".join([*lines, *self._ending()])
 
 
 BlamedArg = Annotated[str, Doc("File, relative to the workspace.")]
@@ -166,7 +169,8 @@ async def git_blame(
         if re.search(r"has only 0 lines", str(error)) and start == 1:
             return GitBlameResult()  # an empty file
         raise ToolFailure(_unblamed(str(error), path, start)) from None
-    found, cut = cap(list(parse_blame(done.stdout)), DEFAULT_LIMIT)
+    found, few = cap(list(parse_blame(done.stdout)), DEFAULT_LIMIT)
+    total = await asyncio.to_thread(_line_count, target) if few else 0
     lines = [
         GitBlameLine(
             line=each.line,
@@ -177,8 +181,18 @@ async def git_blame(
         )
         for each in found
     ]
-    cut = cut or any(len(each.text) > LONGEST_LINE for each in found)
-    return GitBlameResult(lines=lines, truncated=cut)
+    return GitBlameResult(
+        parse_error=notes(f"{path!r} has {total} lines: the list is cut" if few else ""),
+        lines=lines,
+        truncated=few or any(len(each.text) > LONGEST_LINE for each in found),
+    )
+
+
+def _line_count(file: Path) -> int:
+    """Lines of a file as git counts them: each ends at LF. 0 where it cannot be read."""
+    with contextlib.suppress(OSError), file.open("rb") as stream:
+        return sum(1 for _ in stream)
+    return 0
 
 
 def _unblamed(reason: str, path: str, start: int) -> str:
@@ -206,9 +220,10 @@ async def git_show(context: Context, commit: CommitArg) -> GitShowResult:
         raise ToolFailure(await _unshown(place, commit, done))
     header, changes = parse_show(done.stdout)
     found = file_diffs(changes, place)
-    files, cut = cap(found, DEFAULT_LIMIT)
-    cut = fit_hunks(files, context) or cut
+    files, few = cap(found, DEFAULT_LIMIT)
+    cut = fit_hunks(files, context) or few
     return GitShowResult(
+        parse_error=notes(f"the commit changed {len(found)} files: the list is cut" if few else ""),
         hash=header.hash,
         message=header.subject,
         body=header.body,
@@ -258,6 +273,7 @@ async def git_branch(context: Context) -> GitBranchResult:
     log = parse_log(await place.described(encoded)) if encoded else []
     subjects = {header.hash: header.subject for header, _ in log}
     return GitBranchResult(
+        parse_error=notes(f"{len(branches)} branches in all: the list is cut" if cut else ""),
         current=current,
         branches=[
             GitBranch(

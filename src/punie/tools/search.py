@@ -23,10 +23,12 @@ from punie.errors import ToolFailure, UsageError
 from punie.grep import Search
 from punie.listing import Glob, Listing, listing, matcher
 from punie.tool import DEFAULT_LIMIT, Doc, Effect, Item, LimitArg, PathArg, Result, cap, tool
-from punie.wrap import Context
+from punie.wrap import Context, notes
 
 NAMED = 5
 """Files that were left out which a note names."""
+HIDDEN = "taken for binary (a NUL byte) and not searched, though the pattern is in"
+"""What a note says of files that only look as if they had no lines."""
 WORKER = "import sys; sys.path.insert(0, sys.argv[1]); from punie import grep; grep.main()"
 
 
@@ -52,11 +54,6 @@ class SearchResult(Result):
     """Number of lines that match, also of those cut from `matches`."""
     matches: list[SearchMatch] = Field(default_factory=list)
     """Lines that match, by file and line."""
-
-    def __str__(self) -> str:
-        """The count and the lines, then what was left out, if anything."""
-        note = [self.parse_error] if self.success and self.parse_error else []
-        return "\n".join([super().__str__(), *note])
 
 
 class ListedFile(Item):
@@ -119,7 +116,10 @@ async def search_text(
         truncated=search.count > limit
         or any(shorter for *_, shorter in search.matches)
         or bool(search.skipped),
-        parse_error=_note("not searched", search.skipped),
+        parse_error=notes(
+            _note("not searched", search.skipped),
+            _note(HIDDEN, [(file, "") for file in search.binary]),
+        ),
     )
 
 
@@ -169,7 +169,7 @@ def _listed(
         file_count=len(chosen),
         files=found,
         truncated=len(chosen) > limit,
-        parse_error=_note("lines not counted", unread),
+        parse_error=notes(_note("lines not counted", unread)),
     )
 
 
@@ -223,7 +223,7 @@ async def _search(
     if done.exit_code or done.cut:
         words = done.err.strip().splitlines()[-1:] or [f"exit status {done.exit_code}"]
         raise ToolFailure(f"the search for {pattern!r} failed: {words[0]}")
-    search.count, search.matches, search.skipped = marshal.loads(done.stdout)
+    search.count, search.matches, search.skipped, search.binary = marshal.loads(done.stdout)
     return search
 
 
@@ -255,10 +255,10 @@ def _explain(context: Context, pattern: str, problem: str | None, target: Path) 
         raise ToolFailure(f"{shown!r} is a binary file: it has no lines to search")
 
 
-def _note(what: str, files: list[tuple[str, str]]) -> str | None:
-    """A note on files that were left out, and why."""
+def _note(what: str, files: list[tuple[str, str]]) -> str:
+    """A note on files that were left out, and why; empty for none."""
     if not files:
-        return None
-    named = ", ".join(f"{file!r} ({reason})" for file, reason in files[:NAMED])
+        return ""
+    named = ", ".join(f"{file!r}" + (f" ({why})" if why else "") for file, why in files[:NAMED])
     more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
     return f"{what}: {named}{more}"

@@ -15,7 +15,7 @@ from pydantic import Field
 from punie.errors import ToolFailure
 from punie.testrun import Run, run_pytest
 from punie.tool import DEFAULT_LIMIT, Doc, Effect, Item, Result, cap, tool
-from punie.wrap import Context
+from punie.wrap import Context, notes
 
 FAILING = ("failed", "error")
 
@@ -67,7 +67,8 @@ class TestResult(Result):
         counts = f"{self.passed} passed, {self.failed} failed, {self.errors} errors"
         lines = [f"failed: {self.parse_error}"] if not self.success else []
         lines.append(f"{counts}, {self.skipped} skipped in {self.duration:.2f} s")
-        return "\n".join([*lines, *(str(t) for t in self.tests if t.outcome != "passed")])
+        lines += [str(test) for test in self.tests if test.outcome != "passed"]
+        return "\n".join([*lines, *(self._ending() if self.success else [])])
 
 
 def _preview(context: Context, path: str = ".") -> str:
@@ -89,7 +90,7 @@ async def pytest_run(
     outcomes = [t.outcome for t in found]
     return TestResult(
         success=problem is None,
-        parse_error=problem,
+        parse_error=problem or _untold(run),
         truncated=truncated,
         passed=outcomes.count("passed") + outcomes.count("xpassed"),
         failed=outcomes.count("failed"),
@@ -155,6 +156,20 @@ def _problem(context: Context, path: str, run: Run) -> str | None:
     if not report.cases:
         raise ToolFailure(f"pytest ran no test under {path!r}{left_out}: {run.words()}")
     return None
+
+
+def _untold(run: Run) -> str | None:
+    """What the counts leave out, as pytest's own do."""
+    left_out, parts = run.report.deselected, run.report.skipped_parts
+    shown = ", ".join(parts[:3]) + (", …" if len(parts) > 3 else "")
+    return notes(
+        f"not run: {left_out} deselected by pytest's options (-k, -m, --deselect)"
+        if left_out
+        else "",
+        f"not counted: {len(parts)} skipped subtests of tests that count by themselves: {shown}"
+        if parts
+        else "",
+    )
 
 
 def _not_found(context: Context, path: str) -> str | None:
