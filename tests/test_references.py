@@ -209,7 +209,8 @@ def test_uses_in_ignored_folders_are_found_and_unreadable_files_named(ask: Sessi
     ]
     assert result.note == (
         "imports of decorated from modules that are not found are not counted (lost.py:1); "
-        "decorated also stands in files that are not UTF-8 and were not searched (latin.py)"
+        "decorated also stands in files that are not UTF-8 and were not searched (latin.py); "
+        "what @traced does with decorated is not counted"
     )
 
 

@@ -58,7 +58,6 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         ("by_notebook", "notes.ipynb:1"),
         ("by_template", "page.html:1"),
         ("unsaid_twice", ".nox/more.py:1"),
-        ("Box.held", "app/core.py:45"),
     ],
 )
 def test_where_a_name_stands_as_text_is_told(ask: Session, symbol: str, place: str) -> None:
@@ -72,6 +71,12 @@ def test_a_use_in_code_that_this_version_does_not_run_is_told(ask: Session) -> N
     result = ask("find_references", symbol="late")
     assert (result.success, result.reference_count) == (True, 0)
     assert result.note == "uses of .late on values of unknown type are not counted (app/dated.py:6)"
+
+
+def test_a_use_through_a_protocol_is_told(ask: Session) -> None:
+    result = ask("find_references", symbol="Box.held")
+    note = "uses through the protocol Keeper are not counted (app/core.py:45)"
+    assert (result.reference_count, result.note) == (0, note)
 
 
 def test_what_python_calls_itself_is_said(ask: Session) -> None:

@@ -9,6 +9,7 @@ empty list would hide it.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -34,6 +35,8 @@ class Uses:
     """Of methods that override it."""
     note: str = ""
     """Where further uses may be unseen, in words."""
+    settled: set[str] = field(default_factory=set)
+    """Places, each as `file:line`, that the note speaks of or that are known to be another's."""
 
 
 async def overlooked(
@@ -68,8 +71,37 @@ async def overlooked(
         unknown = [s for s in unknown if outline.imported(s) or outline.dotted(s)]
     unsure = [spot for spot, targets in passed.items() if not targets]
     left = max(0, len(first) - LOOKED_UP) + max(0, len(keywords) - LOOKED_UP)
-    found.note = _said(outline, thing, unknown, unsure, left)
+    found.settled = {outline.show(spot) for spot in [*meant, *first, *keywords]}
+    notes = [_said(outline, thing, unknown, unsure, left)]
+    if thing.member:
+        notes.append(await _protocols(outline, meant, own | over))
+    found.note = "; ".join(note for note in notes if note)
     return found
+
+
+async def _protocols(outline: Outline, meant: dict[Spot, set[Spot]], own: set[Spot]) -> str:
+    """Where a member of the same name is used through a protocol, in words."""
+    found: dict[str, list[Spot]] = {}
+    for spot, targets in meant.items():
+        for target in targets - own:
+            if owner := await _protocol(outline, target):
+                found.setdefault(owner, []).append(spot)
+    return "; ".join(
+        f"uses through the protocol {owner} are not counted ({_enumerate(outline, spots)})"
+        for owner, spots in found.items()
+    )
+
+
+async def _protocol(outline: Outline, spot: Spot) -> str:
+    """The protocol of the workspace that declares a member there; else empty."""
+    if outline.workspace.root not in spot.path.parents:
+        return ""
+    for each in await outline.declarations(spot.path):
+        if each.spot == spot and each.container is not None and each.member:
+            at = each.container.spot
+            header = outline.source(spot.path).line(at.line)
+            return each.container.name if re.search(r"\bProtocol\b", header) else ""
+    return ""
 
 
 async def meaningless(outline: Outline, name: str, known: Iterable[Spot]) -> str:

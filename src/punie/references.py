@@ -19,7 +19,7 @@ async def everywhere(
     if declarations and declarations[0].kind == MODULE:
         module = declarations[0]
         found = Uses(await module_uses(outline, module))
-        notes = [await mentioned(outline, module.qualified, set(found.direct))]
+        notes = [await mentioned(outline, module.qualified, set(found.direct), found.settled)]
         return await _noted(outline, found, declarations, notes)
     start = dict.fromkeys([*spots, *(d.spot for d in declarations if d.kind)])
     overrides = await overriding(outline, declarations)
@@ -29,6 +29,7 @@ async def everywhere(
     more = await overlooked(outline, declarations, overrides, [*found.direct, *found.override])
     found.direct |= more.direct
     found.override |= more.override
+    found.settled = more.settled
     spot = next(iter(start))
     word = outline.source(spot.path).word_at(spot.line, spot.column)
     name = declarations[0].name if declarations else word.text if word else ""
@@ -37,7 +38,7 @@ async def everywhere(
         await overridden(outline, declarations),
         more.note,
         "" if declarations or not name else await meaningless(outline, name, seen),
-        await mentioned(outline, name, seen) if name else "",
+        await mentioned(outline, name, seen, found.settled) if name else "",
     ]
     return await _noted(outline, found, declarations, notes)
 
@@ -45,9 +46,8 @@ async def everywhere(
 async def _noted(
     outline: Outline, found: Uses, declarations: list[Declaration], notes: list[str]
 ) -> Uses:
-    """The uses with their notes; where there are none, with all that may still be one."""
-    if not found.direct and not found.override:
-        notes.append(await unsaid(outline, declarations, "; ".join(notes)))
+    """The uses with their notes and with what may be one more."""
+    notes.append(await unsaid(outline, declarations, found))
     found.note = "; ".join(note for note in notes if note)
     return found
 
@@ -164,17 +164,24 @@ async def overridden(outline: Outline, declarations: list[Declaration]) -> str:
     return f"{methods[0].qualified} overrides {listed}, whose uses are not counted here"
 
 
-async def mentioned(outline: Outline, name: str, uses: set[Spot]) -> str:
-    """Where a name also stands in `__all__`, strings and unreadable files, in words."""
+async def mentioned(outline: Outline, name: str, uses: set[Spot], settled: set[str]) -> str:
+    """Where a name also stands in `__all__`, strings and unreadable files, in words.
+
+    Adds the places to `settled`."""
     paths = await outline.files_with(name)
-    said = await asyncio.to_thread(_read_mentions, outline, name, uses, paths)
+    mentions = await asyncio.to_thread(_read_mentions, outline, name, uses, paths)
+    said = [f"in {where} ({enumerated(places)})" for where, places in mentions.items() if places]
+    settled.update(place for places in mentions.values() for place in places)
     odd = [outline.workspace.relative(path) for path in await outline.files_with(name, odd=True)]
     if odd:
         said.append(f"in files that are not UTF-8 and were not searched ({enumerated(odd)})")
     return f"{name} also stands {' and '.join(said)}" if said else ""
 
 
-def _read_mentions(outline: Outline, name: str, uses: set[Spot], paths: list[Path]) -> list[str]:
+def _read_mentions(
+    outline: Outline, name: str, uses: set[Spot], paths: list[Path]
+) -> dict[str, list[str]]:
+    """Places by what they stand in."""
     exported: list[str] = []
     strings: list[tuple[bool, str]] = []
     for path in outline.elsewhere(name, paths, uses):
@@ -186,8 +193,4 @@ def _read_mentions(outline: Outline, name: str, uses: set[Spot], paths: list[Pat
             elif spot not in uses:  # a quoted annotation is a use
                 strings.append((not mention.exact, outline.show(spot)))
     strings.sort(key=lambda s: s[0])  # those that hold nothing else come first
-    said = []
-    for where, places in (("__all__", exported), ("strings", [p for _, p in strings])):
-        if places:
-            said.append(f"in {where} ({enumerated(places)})")
-    return said
+    return {"__all__": exported, "strings": [place for _, place in strings]}
