@@ -18,7 +18,7 @@ from punie.factory.audit import surface
 from punie.factory.audit.data import Example
 from punie.factory.audit.findings import Finding, gathered
 from punie.factory.audit.subject import Subject
-from punie.factory.intents import FOLDER, load
+from punie.factory.intents import FOLDER, composing, load
 
 TERSE = 4
 """Words up to which a question is terse."""
@@ -27,12 +27,15 @@ LONG = 16
 
 
 def hands(folder: Path = FOLDER / "phrasings") -> dict[str, str]:
-    """Phrasing → the file of the hand that wrote it; the first of several."""
+    """Phrasing → the file of the hand that wrote it, or the voice of a composed workflow; the first
+    of several."""
     found: dict[str, str] = {}
     for file in sorted(folder.glob("*.toml")):
         for table in tomllib.loads(file.read_text("utf-8")).values():
             for phrasing in table.get("phrasings", []):
                 found.setdefault(phrasing, file.stem)
+    for phrasing, voice in composing.voices(folder.parent / "composed").items():
+        found.setdefault(phrasing, f"composed, {voice}")
     return found
 
 

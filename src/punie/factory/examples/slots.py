@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from pathlib import PurePosixPath
 
 from punie.factory.examples.inventory import Declaration, Inventory
@@ -144,6 +145,58 @@ class Slots(PlainSlots):
     def staged_file(self) -> str:
         """A file with staged changes."""
         return self.pick(self.inventory.staged)
+
+    # Of those, the ones that git tracks, and small ones.
+
+    def tracked_file(self) -> str:
+        """A tracked text file that is there; remembered for its words."""
+        texts = self.inventory.text_files
+        self.read = self._mostly_code(
+            [f for f in self.inventory.tracked if plain(f) and f in texts]
+        )
+        return self._short(self.read)
+
+    def tracked_python_file(self) -> str:
+        """A tracked Python file; ones with findings more often."""
+        state = self.inventory.state
+        found = [f["file"] for kind in ("lint", "types") for f in state.get(kind, [])]
+        modules = [f for f in self.inventory.tracked if f in self.inventory.modules]
+        found = sorted(set(found) & set(modules))
+        return self.pick(found) if found and self.rng.random() < 0.6 else self._mostly_code(modules)
+
+    def tracked_test_path(self) -> str:
+        """A tracked test file that runs by itself."""
+        self.test_path()
+        if self.read not in self.inventory.tracked:
+            raise NoValue
+        return self._short(self.read)
+
+    def small_class_file(self) -> str:
+        """A Python file with one to eight classes."""
+        files = []
+        for module in self.inventory.modules.values():
+            classes = [d for d in module.declarations if d.kind == "class" and not d.container]
+            if 1 <= len(classes) <= 8:
+                files.append(module.file)
+        return self._short(self._mostly_code(files))
+
+    def small_python_folder(self) -> str:
+        """A folder with at most twelve Python files below it."""
+        counts: Counter[str] = Counter()
+        for file in self.inventory.modules:
+            counts.update({str(p) for p in PurePosixPath(file).parents} - {"."})
+        return self.pick(sorted(folder for folder, number in counts.items() if number <= 12))
+
+    def class_query(self) -> str:
+        """The name of a class, or a telling part of one."""
+        name = self._declaration("class", unique=False)
+        parts: list[str] = [p for p in re.findall(r"[A-Z][a-z]{3,}", name) if p != name]
+        return self.rng.choice([name, *parts, *parts])
+
+    def word_of_test(self) -> str:
+        """A word of a test file that runs by itself."""
+        self.test_path()
+        return str(self.pick(re.findall(r"[A-Za-z_]{5,}", self.inventory.text_files[self.read])))
 
     # Symbols.
 

@@ -2,7 +2,8 @@
 
 Each `*.toml` here holds `[[intent]]` tables (name, about, slots, program, phrasings) or
 `[[direct]]` tables (topic, questions, answer); `phrasings/*.toml` more questions by intent, a file
-a writer; `asides.toml` what people say beside their question, `followups.toml` what they ask next.
+a writer; `composed/*.toml` parts that workflows are composed from; `asides.toml` what people say
+beside their question, `followups.toml` what they ask next.
 `unseen/*.toml` are more questions by writers on whom nothing trains: test sets are made of them.
 What cannot be used is refused as a whole, with all its mistakes.
 """
@@ -17,7 +18,8 @@ from typing import Any, TypeGuard
 
 from punie.errors import UsageError
 from punie.factory.intents import brought as beside
-from punie.factory.intents.wordings import SLOT, collisions, glued
+from punie.factory.intents import composing
+from punie.factory.intents.wordings import SLOT, collisions, glued, wording
 from punie.factory.intents.wordings import plain as plain
 
 FOLDER = Path(__file__).parent
@@ -132,6 +134,13 @@ def load(
                 problems.append(f"{file.name}: a direct entry needs topic, questions, answer only")
                 continue
             direct.append(Direct(entry["topic"], tuple(entry["questions"]), entry["answer"]))
+    taken = {wording(p): i.name for i in intents.values() for p in i.phrasings}
+    taken |= {wording(question): entry.topic for entry in direct for question in entry.questions}
+    entries = composing.distinct(composing.compose(folder / "composed", problems), taken)
+    for entry in entries:
+        more = phrasings.pop(entry["name"], [])
+        if intent := _intent(entry, more, Path(f"{composing.GROUP}.toml"), problems):
+            intents[intent.name] = intent
     problems += [f"phrasings for an unknown intent {name!r}" for name in phrasings]
     problems += _answered_twice(direct)
     problems += [fault for intent in intents.values() for fault in glued(intent)]
