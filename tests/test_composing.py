@@ -91,12 +91,12 @@ def test_a_condition_stands_inside_its_loop() -> None:
     assert conditional(program, "for s in <list>:", "") == program
 
 
-def test_every_kind_is_asked_in_four_voices_and_names_its_slots() -> None:
+def test_every_kind_is_asked_in_five_voices_and_names_its_slots() -> None:
     voices = registers.hands()
     for intent in KINDS.values():
         own = Counter(voices.get(p, "") for p in intent.phrasings)
         assert {voice for voice in own if voice.startswith("composed")} == {
-            f"composed, {voice}" for voice in ("clear", "terse", "chatty", "abroad")
+            f"composed, {voice}" for voice in composing.MOST
         }, intent.name
         assert not [p for p in intent.phrasings if re.search(r"<\w+>|  |\bthe the\b", p)]
     # A kind that no table knows would look like no other, and two wordings of it would never meet.

@@ -26,7 +26,7 @@ from punie.factory.intents.wordings import wording
 GROUP = "composed"
 EACH = {"file": 9, "line": 4, "symbol": 5, "commit": 4, "test": 3}
 """What a source gives → how many kinds are made of each such source."""
-MOST = {"clear": 16, "terse": 12, "chatty": 16, "abroad": 10}
+MOST = {"clear": 16, "terse": 12, "chatty": 16, "abroad": 10, "hasty": 8}
 """Voice → phrasings of a kind in it."""
 LEAD = 0.4
 """Share of chatty phrasings that begin with what led to the question."""
@@ -123,12 +123,15 @@ def _files(source: Source, ask: Ask) -> str:
 
 def phrasings(source: Source, ask: Ask, leads: Iterable[str]) -> list[str]:
     """The questions of the kind, voice by voice; none twice."""
-    return [text for voice in ask.voices for text in voiced(source, ask, voice, leads)]
+    return [text for voice in MOST for text in voiced(source, ask, voice, leads)]
 
 
 def voiced(source: Source, ask: Ask, voice: str, leads: Iterable[str]) -> list[str]:
-    """The questions of the kind in one voice."""
+    """The questions of the kind in one voice; hasty is the clear one with slips of the finger."""
     rng = random.Random(f"{name(source, ask)}/{voice}")
+    if voice == "hasty":
+        texts = [_hasty(text, rng) for text in voiced(source, ask, "clear", leads)]
+        return rng.sample(texts, min(len(texts), MOST[voice]))
     names = source.short if voice == "terse" else source.items
     words = range(max(1, *map(len, ask.words.values()), 1))
     each = list(itertools.product(ask.voices[voice], names, words))
@@ -149,7 +152,7 @@ def voices(folder: Path) -> dict[str, str]:
     return {
         text: voice
         for source, ask in chosen(parts)
-        for voice in ask.voices
+        for voice in MOST
         for text in voiced(source, ask, voice, parts.leads.get(source.gives, ()))
     }
 
@@ -174,6 +177,20 @@ def distinct(
             if owners.setdefault(wording(text), entry["name"]) == entry["name"]:
                 kept.append(text)
         yield entry | {"phrasings": kept}
+
+
+def _hasty(text: str, rng: random.Random) -> str:
+    """The text as typed in a hurry: small letters, no end, a letter swapped, lost or doubled."""
+    parts = re.split(r"(\{\w+\})", text.rstrip(".?"))
+    plain = [n for n, part in enumerate(parts) if re.search(r"[a-z]{5}", part) and n % 2 == 0]
+    parts = [part if n % 2 else part.lower() for n, part in enumerate(parts)]
+    chosen = rng.choice(plain)
+    word = rng.choice(list(re.finditer(r"[a-z]{5,}", parts[chosen])))
+    at = rng.randrange(word.start() + 1, word.end() - 2)
+    pair = parts[chosen][at : at + 2]
+    slip = rng.choice([pair[::-1], pair[1], pair[0] + pair])
+    parts[chosen] = parts[chosen][:at] + slip + parts[chosen][at + 2 :]
+    return "".join(parts)
 
 
 def _inside(text: str) -> str:
