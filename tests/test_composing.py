@@ -123,15 +123,17 @@ def test_every_kind_type_checks_and_most_run_on_a_small_repository(shop: Path) -
                 except NoValue:
                     continue
                 _, fault = await workshop.run(wording.program(intent, values))
-                if fault and not fault.startswith("workspace_symbols"):
+                if fault.startswith("program"):
                     wrong[intent.name] = fault
+                elif fault:
+                    dropped[intent.name] = fault
                 else:
                     ran.append(intent.name)
-        return wrong, ran
+        return wrong, dropped, ran
 
-    wrong, ran = asyncio.run(tried())
-    assert {name: fault for name, fault in wrong.items() if "failed" not in fault} == {}
-    assert len(wrong) <= len(KINDS) // 10, wrong
+    wrong, dropped, ran = asyncio.run(tried())
+    assert wrong == {}
+    assert len(dropped) <= len(KINDS) // 10, dropped
     assert len(ran) >= len(KINDS) * 0.8
 
 
