@@ -15,7 +15,9 @@ import pytest
 from acp import schema
 
 from punie import cli
+from punie.engine import Engine
 from punie.models.spec import Model, open_model
+from punie.prompt import DIALECTS
 from punie.serve.acp import Server, attend
 from punie.serve.sessions import Sessions
 from punie.settings import Settings
@@ -121,12 +123,15 @@ async def desk(
     editor: Any = None,
     capabilities: schema.ClientCapabilities | None = None,
     settings: Settings | None = None,
+    engine: Engine | None = None,
 ) -> AsyncIterator[Desk]:
     """A server with a scripted model, and a client that has said hello."""
     script = root.parent / "replies.json"
     script.write_text(json.dumps([f"<jupyter_code>{code}" for code in replies]), "utf-8")
 
     async def load_model(settings: Settings) -> Model:
+        if engine:
+            return Model(engine, DIALECTS["compact"], "tuned", "")
         return await open_model(settings, Progress())
 
     server = Server(

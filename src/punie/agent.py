@@ -14,7 +14,7 @@ from typing import Any, Literal
 from punie.engine import Engine, Generation
 from punie.errors import PunieError, UsageError
 from punie.mentioned import Mentioned
-from punie.prompt import COMPACT, SYSTEM_TUNED, Dialect, Message, parse, system_general
+from punie.prompt import COMPACT, SYSTEM_TUNED, Dialect, Message, begun, parse, system_general
 from punie.sandbox import Outcome, Sandbox
 from punie.tool import Effect, Result
 from punie.wrap import Call, Context, ProgramEnded, ProgramStarted, middle_cut
@@ -189,10 +189,20 @@ class Agent:
                 temperature=AFRESH if afresh else 0.0,
                 seed=afresh,
                 mentioned=self._mentioned(answer),
+                written=self._written(),
             )
         finally:
             answer.ms["generate"] = round(answer.ms["generate"] + _ms(start), 3)
             self.progress("")
+
+    def _written(self) -> Callable[[str], None] | None:
+        """Hands on what the model has written of a program; None where nobody looks."""
+        show = self.context.writing
+        if show is None:
+            return None
+        show("")
+        fences = self.profile == "general"
+        return lambda text: show(begun(text, self.dialect, fences=fences))
 
     def _mentioned(self, answer: Answer) -> Mentioned | None:
         """The words of the conversation that arguments may be; None for models that are told."""

@@ -36,18 +36,38 @@ Open = Callable[[Settings], AbstractAsyncContextManager[Agent]]
 
 
 class Screen:
-    """Shows programs dimmed and their output, line by line."""
+    """Shows programs dimmed, as they are written, and their output, line by line."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.seen = self.told = ""
+        self._written = ""
+        """What stands of a program on the line that is not ended."""
+
+    def writing(self, code: str) -> None:
+        """Show more of a program that the model writes; one that is another begins a new line."""
+        shown = visible(code.removesuffix("\r"))
+        if not shown.startswith(self._written) or not code:
+            self.pause()
+        if more := shown[len(self._written) :]:
+            self.progress("")
+            start = "" if self._written else click.style("", dim=True, reset=False)
+            click.echo(start + more, nl=False)
+            self._written = shown
+
+    def pause(self) -> None:
+        """End the line of a program, whole or not."""
+        if self._written:
+            click.echo(click.style(""))
+            self._written = ""
 
     async def watch(self, event: Event) -> None:
         """Show a program that starts, and what it did not print when it ends."""
         if isinstance(event, ProgramStarted):
             self.progress("")
             self.seen = ""
-            click.secho(visible(event.code), dim=True)
+            self.writing(event.code)
+            self.pause()
         elif isinstance(event, ProgramEnded):
             self._ended(event.told)
 
@@ -109,9 +129,11 @@ class Chat:
                     runner.run(self._ask(line))
             except KeyboardInterrupt:
                 self.progress("")
+                self.screen.pause()
                 self._say("interrupted; the conversation goes on, /quit ends it")
             except PunieError as error:
                 self.progress("")
+                self.screen.pause()
                 self.status = max(self.status, error.exit_status)
                 self._say(f"punie: {error}")
         if self.lines.terminal and self.conversation.turns and self.settings.traces:
@@ -122,6 +144,7 @@ class Chat:
         self.screen.told = ""
         answer = await self._agent.ask(query, self.conversation.history)
         self.progress("")
+        self.screen.pause()
         self.status = max(self.status, answer.exit_status)
         if answer.answer != self.screen.told:
             click.echo(visible(answer.answer))
@@ -145,6 +168,8 @@ class Chat:
         if self._agent:  # what was allowed for this chat stays so
             agent.context.remembered = self._agent.context.remembered
         agent.context.watcher, agent.context.printed = self.screen.watch, self.screen.printed
+        if self.lines.terminal:
+            agent.context.writing = self.screen.writing
         agent.interrupted = self._interrupted
         self._stack, self._agent, self.settings = stack, agent, settings
 

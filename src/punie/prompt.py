@@ -85,6 +85,8 @@ _LOOKALIKE: Final = re.compile(
     r"|(?:filename|gh_stars|empty_output)>)|\[(?=/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS)\])"
 )
 
+_MARKER_BEGUN: Final = re.compile(r"\n?(?:</?[|a-z_]{0,20}|`{1,3})\Z")
+
 SYSTEM_TUNED: Final = (
     "You are Punie. Answer questions about this Python repository, by program or in words."
 )
@@ -197,6 +199,15 @@ def parse(reply_text: str, dialect: Dialect, *, fences: bool = False) -> Reply:
     if found is None:
         return Reply("", text.strip())
     return Reply(_unfence(found[0]), found[1].strip())
+
+
+def begun(reply_text: str, dialect: Dialect, *, fences: bool = False) -> str:
+    """The program of a reply that is still being written, without an end that may become a marker;
+    "" until there is one. For showing: what `parse` gives of the whole reply is what counts."""
+    code = parse(reply_text, dialect, fences=fences).code
+    if code.lstrip().startswith("`"):  # a fence that is not whole
+        return ""
+    return _MARKER_BEGUN.sub("", code)
 
 
 def _xml_call(text: str) -> tuple[str, str] | None:

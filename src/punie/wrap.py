@@ -154,6 +154,9 @@ class Context:
     """What the tool's preview made and the user approved, for the tool to carry out."""
     watcher: Watcher = unwatched
     """Told of programs and calls as they start and end."""
+    writing: Callable[[str], None] | None = None
+    """Gets a program as far as the model has written it, "" when it begins: to be shown. It is
+    neither checked nor run before it is whole, and may be dropped."""
     editor: Editor | None = None
     """What writes files and runs commands instead of Punie, after approval."""
     printed: Callable[[str], None] = unheard

@@ -6,7 +6,7 @@ one stays light.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,11 @@ class Generation:
     """False when the model knows no answer: the reply is empty."""
 
 
+Written = Callable[[str], None]
+"""Gets a reply as far as it is written, each time it grows, on the event loop. It may end in part
+of a marker, and the reply that is returned is what counts."""
+
+
 class Engine(Protocol):
     """A model that answers. One call at a time; further calls wait."""
 
@@ -48,10 +53,12 @@ class Engine(Protocol):
         temperature: float = 0.0,
         seed: int = 0,
         mentioned: Mentioned | None = None,
+        written: Written | None = None,
     ) -> Generation:
         """The reply to `messages`; greedy at temperature 0. An engine that can guide a model lets
-        its programs name only paths and symbols of `mentioned`. Cancelling stops the work.
-        Raises ContextError when the prompt does not fit, EngineError for other failures."""
+        its programs name only paths and symbols of `mentioned`. `written` is told of the reply as
+        it grows. Cancelling stops the work. Raises ContextError when the prompt does not fit,
+        EngineError for other failures."""
 
     async def close(self) -> None:
         """Give back what the engine holds. Further calls are an error."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -9,12 +10,30 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from punie.engine import Written
 from punie.engine.guide import Guide
 from punie.errors import ContextError
 from punie.prompt import Dialect, Message, Piece, render
 
 End = Literal["ended", "cut", "unsure"]
 """How a reply ended: by itself, at a limit, or because the model knows no answer."""
+
+
+Told = Callable[[bytes], None]
+"""Gets the bytes of a reply so far."""
+
+
+def relay(written: Written | None) -> Told | None:
+    """What a thread that decodes tells of a reply, so that `written` hears it on the event loop
+    that runs now. A letter that is not whole yet waits for its last byte."""
+    if written is None:
+        return None
+    loop, tell = asyncio.get_running_loop(), written
+
+    def told(reply: bytes) -> None:
+        loop.call_soon_threadsafe(tell, reply.decode("utf-8", "ignore"))
+
+    return told
 
 
 def turns_of(
@@ -73,9 +92,11 @@ class Chooser:
         room: int,
         stops: Sequence[bytes],
         cancelled: threading.Event,
+        told: Told | None = None,
     ) -> tuple[str, int, End]:
         """(reply, its tokens, how it ended). `logits` gives those after what was fed last, `feed`
-        takes the next token; at most `room` tokens, or up to one of the texts `stops`."""
+        takes the next token; at most `room` tokens, or up to one of the texts `stops`. `told`
+        hears of each token."""
         reply, count = bytearray(), 0
         while count < room and not cancelled.is_set():
             token = self.next(logits(), bytes(reply), count)
@@ -90,6 +111,8 @@ class Chooser:
             for stop in stops:
                 if (place := reply.find(stop, -len(stop) - 32)) >= 0:
                     return reply[:place].decode("utf-8", "replace"), count, "ended"
+            if told:
+                told(bytes(reply))
             if count < room:
                 feed(token)
         return reply.decode("utf-8", "replace"), count, "cut"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from punie.engine import Generation
+from punie.engine import Generation, Written
 from punie.errors import ContextError, EngineError, ModelUnavailable, UsageError
 from punie.mentioned import Mentioned
 from punie.prompt import Dialect, Message, chat_messages
@@ -83,18 +84,26 @@ class HttpEngine:
         temperature: float = 0.0,
         seed: int = 0,
         mentioned: Mentioned | None = None,
+        written: Written | None = None,
     ) -> Generation:
-        """One chat completion."""
+        """One chat completion, as a stream where somebody reads along."""
         start = time.perf_counter()
-        body = {
+        body: dict[str, Any] = {
             "model": self.name,
             "messages": chat_messages(messages, self.dialect),
             "max_tokens": max_tokens,
             "temperature": temperature,
             "seed": seed,
         }
+        if written:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        url, answer = f"{self.base_url}/chat/completions", None
         try:
-            response = await self._client.post(f"{self.base_url}/chat/completions", json=body)
+            async with self._client.stream("POST", url, json=body) as response:
+                if written and not response.is_error and _streams(response):
+                    answer = await _streamed(response, written)
+                else:
+                    await response.aread()
         except httpx.TimeoutException:
             raise EngineError(f"{self.base_url} did not answer in {TIMEOUT.read:g} s") from None
         except httpx.HTTPError as error:
@@ -104,13 +113,47 @@ class HttpEngine:
             kind = ContextError if "context" in text.lower() else EngineError
             raise kind(f"{self.base_url} answers {response.status_code}: {text}")
         try:
-            return _generation(response.json(), start)
+            return _generation(response.json() if answer is None else answer, start)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
             raise EngineError(f"{self.base_url} sent no chat completion") from None
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+
+def _streams(response: httpx.Response) -> bool:
+    """Whether an answer comes as events; a server may give it whole all the same."""
+    kind: str = response.headers.get("content-type", "")
+    return kind.startswith("text/event-stream")
+
+
+async def _streamed(response: httpx.Response, written: Written) -> dict[str, Any]:
+    """The events of a completion, put together as if it had come whole. Raises `EngineError` for
+    an error among them or an end before the end."""
+    text, finish = "", None
+    usage: dict[str, Any] = {}
+    async for line in response.aiter_lines():
+        field, _, data = line.partition(":")
+        if field != "data" or data.strip() == "[DONE]":
+            continue
+        try:
+            event = json.loads(data)
+            if event.get("error"):
+                said = str(event["error"])[:300]
+                kind = ContextError if "context" in said.lower() else EngineError
+                raise kind(f"{response.url} answers: {said}")
+            usage = event.get("usage") or usage
+            for choice in event["choices"][:1]:
+                finish = choice.get("finish_reason") or finish
+                if more := (choice.get("delta") or {}).get("content"):
+                    text += more
+                    written(text)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise EngineError(f"{response.url} sent no chat completion") from None
+    if finish is None:
+        raise EngineError(f"{response.url} ended in the middle of a reply")
+    return {"choices": [{"message": {"content": text}, "finish_reason": finish}], "usage": usage}
 
 
 def _generation(answer: dict[str, Any], start: float) -> Generation:

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from punie.engine import Generation
+from punie.engine import Generation, Written
 from punie.engine.copying import Copying
-from punie.engine.decoding import Chooser, End, reused, turns_of
+from punie.engine.decoding import Chooser, End, Told, relay, reused, turns_of
 from punie.engine.guide import Bank, Guide
 from punie.errors import EngineError, ModelUnavailable
 from punie.mentioned import Mentioned
@@ -144,6 +144,7 @@ class LlamaEngine:
         temperature: float = 0.0,
         seed: int = 0,
         mentioned: Mentioned | None = None,
+        written: Written | None = None,
     ) -> Generation:
         """See `Engine.generate`. Works in a thread; a cancelled call ends within one batch."""
         began = time.perf_counter()
@@ -152,7 +153,7 @@ class LlamaEngine:
             turns = turns_of(messages, self.dialect, self._tokenize, self.context)
             guide = self._guide(messages, mentioned)
             job = asyncio.to_thread(
-                self._run, turns, max_tokens, temperature, seed, cancelled, guide
+                self._run, turns, max_tokens, temperature, seed, cancelled, guide, relay(written)
             )
             work = asyncio.create_task(job)
             try:
@@ -173,6 +174,7 @@ class LlamaEngine:
         seed: int,
         cancelled: threading.Event,
         guide: Guide,
+        told: Told | None,
     ) -> tuple[str, int, End]:
         """(reply, its tokens, how it ended)."""
         chooser = Chooser(guide, self._ends, self._bytes_of, temperature, seed)
@@ -182,7 +184,7 @@ class LlamaEngine:
         def feed(token: int) -> None:
             self._decode([token])
 
-        return chooser.reply(self.logits, feed, room, self._stop_texts, cancelled)
+        return chooser.reply(self.logits, feed, room, self._stop_texts, cancelled, told)
 
     def _ends(self, token: int) -> bool:
         """Whether a token ends a reply."""

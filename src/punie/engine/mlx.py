@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from punie.engine import Generation
+from punie.engine import Generation, Written
 from punie.engine.copying import Copying
-from punie.engine.decoding import Chooser, End, reused, turns_of
+from punie.engine.decoding import Chooser, End, Told, relay, reused, turns_of
 from punie.engine.folder import FolderTokenizer
 from punie.engine.guide import Guide
 from punie.errors import EngineError, ModelUnavailable
@@ -95,6 +95,7 @@ class MlxEngine:
         temperature: float = 0.0,
         seed: int = 0,
         mentioned: Mentioned | None = None,
+        written: Written | None = None,
     ) -> Generation:
         """See `Engine.generate`. A cancelled call ends within one batch."""
         began = time.perf_counter()
@@ -108,7 +109,8 @@ class MlxEngine:
                 copying = Copying(messages, self._literals, mentioned)
             guide = Guide(self.dialect.code_open, copying, None)
             chooser = Chooser(guide, self._ends, self._tokenizer.bytes_of, temperature, seed)
-            job = self._thread.submit(self._run, turns, max_tokens, chooser, cancelled)
+            told = relay(written)
+            job = self._thread.submit(self._run, turns, max_tokens, chooser, cancelled, told)
             work = asyncio.wrap_future(job)
             try:
                 text, count, end = await asyncio.shield(work)
@@ -121,18 +123,28 @@ class MlxEngine:
         return Generation(text, sizes, count, spent, end != "cut", end != "unsure")
 
     def _run(
-        self, turns: list[list[int]], max_tokens: int, chooser: Chooser, cancelled: threading.Event
+        self,
+        turns: list[list[int]],
+        max_tokens: int,
+        chooser: Chooser,
+        cancelled: threading.Event,
+        told: Told | None,
     ) -> tuple[str, int, End]:
         """(reply, its tokens, how it ended)."""
         try:
-            return self._reply(turns, max_tokens, chooser, cancelled)
+            return self._reply(turns, max_tokens, chooser, cancelled, told)
         except (RuntimeError, ValueError) as error:
             self._past.clear()
             self._cache = None
             raise EngineError(f"MLX failed: {error}") from error
 
     def _reply(
-        self, turns: list[list[int]], max_tokens: int, chooser: Chooser, cancelled: threading.Event
+        self,
+        turns: list[list[int]],
+        max_tokens: int,
+        chooser: Chooser,
+        cancelled: threading.Event,
+        told: Told | None,
     ) -> tuple[str, int, End]:
         logits = self._prefill(turns, cancelled)
         room = min(max_tokens, self.context - len(self._past))
@@ -141,7 +153,7 @@ class MlxEngine:
             nonlocal logits
             logits = self._decode([token])
 
-        return chooser.reply(lambda: logits, feed, room, self._stop_texts, cancelled)
+        return chooser.reply(lambda: logits, feed, room, self._stop_texts, cancelled, told)
 
     def _ends(self, token: int) -> bool:
         return token in self._stop_ids

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Callable, Iterable, Sequence
 
-from punie.engine import Generation
+from punie.engine import Generation, Written
 from punie.errors import EngineError
 from punie.mentioned import Mentioned
 from punie.prompt import Message
@@ -24,8 +26,10 @@ class ScriptedEngine:
         self,
         replies: Iterable[str] | Callable[[Sequence[Message]], str],
         name: str = "scripted",
+        pause: float = 0.0,
     ) -> None:
-        self.name = name
+        """`pause` is in seconds, before each word of a reply that somebody reads as it grows."""
+        self.name, self.pause = name, pause
         self.asked: list[list[Message]] = []
         self._reply = replies if callable(replies) else None
         self._rest = iter(()) if callable(replies) else iter(list(replies))
@@ -38,12 +42,19 @@ class ScriptedEngine:
         temperature: float = 0.0,
         seed: int = 0,
         mentioned: Mentioned | None = None,
+        written: Written | None = None,
     ) -> Generation:
-        """The next reply, whole (`max_tokens` cuts nothing). Raises EngineError after the last."""
+        """The next reply, whole (`max_tokens` cuts nothing), written word by word. Raises
+        EngineError after the last."""
         self.asked.append(list(messages))
         text = self._reply(messages) if self._reply else next(self._rest, None)
         if text is None:
             raise EngineError(f"the script has no reply for call {len(self.asked)}")
+        if written:
+            for word in re.finditer(r"\S+\s*", text):
+                if self.pause:
+                    await asyncio.sleep(self.pause)
+                written(text[: word.end()])
         words = sum(len(message["content"].split()) for message in messages)
         return Generation(text, words, len(text.split()), 0.0)
 

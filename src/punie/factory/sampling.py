@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from punie.engine import Engine, Generation
+from punie.engine import Engine, Generation, Written
 from punie.mentioned import Mentioned
 from punie.prompt import Message
 
@@ -42,6 +42,7 @@ class Sampled:
         temperature: float = 0.0,
         seed: int = 0,
         mentioned: Mentioned | None = None,
+        written: Written | None = None,
     ) -> Generation:
         """See `Engine.generate`; what asks afresh keeps its own higher temperature."""
         return await self.engine.generate(
@@ -50,6 +51,7 @@ class Sampled:
             temperature=max(temperature, self.draw.temperature),
             seed=1000 * self.draw.seed + seed,
             mentioned=mentioned,
+            written=written,
         )
 
     async def close(self) -> None:

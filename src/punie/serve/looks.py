@@ -6,6 +6,7 @@ Escapes are spelled out: some clients are terminals. Only a diff holds its texts
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,17 @@ def title(tool: Tool, arguments: dict[str, Any]) -> str:
     text = " ".join([tool.name, *about, *(["lines " + "–".join(lines)] if lines else [])])
     text = visible(" ".join(text.split()))
     return text if len(text) <= MOST_TITLE else text[: MOST_TITLE - 1] + "…"
+
+
+def headline(code: str) -> str:
+    """A program's title: its first line that is not blank."""
+    first = next((line for line in code.splitlines() if line.strip()), "program")
+    return first.strip()[:MOST_TITLE]
+
+
+def new_call() -> str:
+    """The id of a call."""
+    return f"call-{uuid.uuid4().hex[:12]}"
 
 
 def raw(arguments: dict[str, Any]) -> dict[str, Any]:

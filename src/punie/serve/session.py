@@ -71,6 +71,7 @@ class Session:
             model = await asyncio.shield(self._open_model(self._now()))
             self._asking, context.watcher = turn, turn.watch
             context.editor, context.recalled = turn.client_side(), turn.recalled
+            context.writing = turn.draft.write
             agent = _agent(model, sandbox, context)
             agent.interrupted = self._trace
             answer = await agent.ask(query, self.record.messages)
@@ -79,7 +80,7 @@ class Session:
             self._trace(answer)
         finally:
             self._asking, context.watcher, context.editor = None, unwatched, None
-            context.recalled = no_objection
+            context.recalled, context.writing = no_objection, None
             try:
                 await turn.close()
             finally:

@@ -7,7 +7,6 @@ ends, also by cancelling, is closed as failed.
 from __future__ import annotations
 
 import contextlib
-import uuid
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -17,6 +16,7 @@ from punie.errors import ApprovalRefused
 from punie.remembered import Scope
 from punie.serve import looks
 from punie.serve.client import Abilities, ClientSide
+from punie.serve.draft import Draft
 from punie.terminal import visible
 from punie.tool import Effect, Tool, load_tools
 from punie.wrap import (
@@ -73,9 +73,18 @@ class Turn:
     """What the last program told."""
     _call: _Open | None = None
 
+    def __post_init__(self) -> None:
+        self.draft = Draft(self._send)
+
     async def show(self, update: Update) -> None:
         """Send an update and keep it."""
+        self._keep(update)
+        await self._send(update)
+
+    def _keep(self, update: Update) -> None:
         self.updates.append(update.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+    async def _send(self, update: Update) -> None:
         with contextlib.suppress(ConnectionError):  # who has gone may load it later
             await self.client.session_update(session_id=self.session, update=update)
 
@@ -93,15 +102,17 @@ class Turn:
         """Show what happens: the context's watcher."""
         match event:
             case ProgramStarted(code):
-                self._program = _new()
-                first = next((line for line in code.splitlines() if line.strip()), "program")
-                await self._start(
-                    self._program,
-                    first.strip()[: looks.MOST_TITLE],
-                    "execute",
-                    content=[looks.fenced(code, "python")],
-                    raw_input={"code": code},
-                )
+                drawn = await self.draft.settle()
+                self._program = drawn or looks.new_call()
+                title, content = looks.headline(code), [looks.fenced(code, "python")]
+                given: dict[str, Any] = {"content": content, "raw_input": {"code": code}}
+                start = _start(self._program, title, "execute", **given)
+                if drawn:  # the client knows the call, and a session loaded again does not
+                    self._keep(start)
+                    more = _update(drawn, title=title, status="in_progress", **given)
+                    await self._send(more)
+                else:
+                    await self.show(start)
             case ProgramEnded(told, ok):
                 await self._close_call()
                 shown = self._program_content(told)
@@ -168,6 +179,8 @@ class Turn:
 
     async def close(self) -> None:
         """Close as failed whatever is still open."""
+        if drawn := await self.draft.settle():
+            await self._send(_update(drawn, status="failed"))
         await self._close_call()
         if self._program:
             program, self._program = self._program, ""
@@ -175,18 +188,20 @@ class Turn:
 
     async def _call_started(self, tool: Tool, arguments: dict[str, Any]) -> None:
         await self._close_call()
-        self._call = _Open(_new(), tool, arguments)
+        self._call = _Open(looks.new_call(), tool, arguments)
         plan = looks.planned(self.context, tool, arguments)
         found = looks.places(self.context.workspace, arguments)
         if plan:
             found = [schema.ToolCallLocation(path=str(plan.target))]
-        await self._start(
-            self._call.id,
-            looks.title(tool, arguments),
-            looks.KINDS[tool.effect],
-            content=[looks.difference(plan)] if plan else None,
-            locations=found or None,
-            raw_input=looks.raw(arguments),
+        await self.show(
+            _start(
+                self._call.id,
+                looks.title(tool, arguments),
+                looks.KINDS[tool.effect],
+                content=[looks.difference(plan)] if plan else None,
+                locations=found or None,
+                raw_input=looks.raw(arguments),
+            )
         )
 
     async def _refuse_unsaved(self, tool: Tool, request: Request) -> None:
@@ -218,22 +233,23 @@ class Turn:
         )
         return [looks.fenced(code, "python"), looks.fenced(told)]
 
-    async def _start(self, name: str, title: str, kind: schema.ToolKind, **options: Any) -> None:
-        await self.show(
-            schema.ToolCallStart(
-                session_update="tool_call",
-                tool_call_id=name,
-                title=title,
-                kind=kind,
-                status="pending" if kind == "edit" else "in_progress",
-                **options,
-            )
-        )
-
     async def _update(self, name: str, **options: Any) -> None:
-        await self.show(
-            schema.ToolCallProgress(session_update="tool_call_update", tool_call_id=name, **options)
-        )
+        await self.show(_update(name, **options))
+
+
+def _start(name: str, title: str, kind: schema.ToolKind, **options: Any) -> schema.ToolCallStart:
+    return schema.ToolCallStart(
+        session_update="tool_call",
+        tool_call_id=name,
+        title=title,
+        kind=kind,
+        status="pending" if kind == "edit" else "in_progress",
+        **options,
+    )
+
+
+def _update(name: str, **options: Any) -> schema.ToolCallProgress:
+    return schema.ToolCallProgress(session_update="tool_call_update", tool_call_id=name, **options)
 
 
 def _options(tool: Tool, covers: str) -> list[schema.PermissionOption]:
@@ -263,7 +279,3 @@ def _same(text: str) -> str:
 
 def _status(ok: bool) -> schema.ToolCallStatus:
     return "completed" if ok else "failed"
-
-
-def _new() -> str:
-    return f"call-{uuid.uuid4().hex[:12]}"
