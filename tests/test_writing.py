@@ -231,7 +231,7 @@ def test_an_editor_sees_a_call_that_grows(tmp_path: Path, monkeypatch: pytest.Mo
             session = await found.open(root)
             assert await found.ask(session, "make it") == "end_turn"
             updates = found.editor.shown[session]
-            call = updates[0]["toolCallId"]
+            call = next(u["toolCallId"] for u in updates if "toolCallId" in u)
             program = [u for u in updates if u.get("toolCallId") == call]
             assert [u["sessionUpdate"] for u in program[:2]] == ["tool_call", "tool_call_update"]
             texts = [u["content"][0]["content"]["text"] for u in program]
