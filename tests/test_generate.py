@@ -131,7 +131,11 @@ def test_a_wrong_result_is_found_by_the_second_way(corpus: Path) -> None:
                 for call, result in zip(outcome.calls, outcome.results, strict=True)
             ]
 
-    assert [fault.split(":")[0] for fault in asyncio.run(faults())] == ["log", "lint", "status"]
+    assert [fault.split(":")[0] for fault in asyncio.run(faults())] == [
+        "GitCommit.author",
+        "RuffResult.violations",
+        "GitFileStatus.staged",
+    ]
 
 
 def test_the_second_way_knows_lines_commits_and_branches(corpus: Path) -> None:
@@ -153,9 +157,9 @@ def test_the_second_way_knows_lines_commits_and_branches(corpus: Path) -> None:
             ]
 
     assert [fault.split(":")[0] for fault in asyncio.run(faults())] == [
-        "blame",
-        "lines",
-        "branches",
+        "GitBlameLine.author",
+        "GitShowResult.additions",
+        "GitBranch.ahead",
     ]
 
 
@@ -180,7 +184,7 @@ def test_the_second_way_agrees_about_a_file_that_ruff_cannot_read(tmp_path: Path
     assert fault(whole) == ""
     assert fault(alone, path="latin.py") == ""
     assert fault(alone, path="fine.py").startswith("failed")
-    assert fault(RuffResult()).startswith("lint")
+    assert fault(RuffResult()).startswith("RuffResult.violation_count")
 
 
 def test_slots_speak_of_what_is_there(corpus: Path) -> None:

@@ -23,7 +23,7 @@ from punie.factory.audit.leaks import between_splits
 from punie.factory.audit.norms import Norms
 from punie.factory.audit.subject import Subject
 from punie.factory.corpus.sdist import CorpusError
-from punie.factory.examples import drafts, repairs, second_way, ways
+from punie.factory.examples import account, drafts, repairs, second_way, ways
 from punie.factory.examples.inventory import Inventory
 from punie.factory.generate import GenerateOptions, GenerationError
 from punie.factory.intents import load
@@ -222,10 +222,13 @@ def test_unknown_and_ambiguous_names_end_with_what_is_so(made: Path) -> None:
 
 
 def test_every_own_tool_has_a_second_way_and_the_report_says_which(made: Path) -> None:
-    assert set(ways.WAYS) == set(second_way.CHECKS) == set(own_tools())
+    assert set(ways.HOW) == set(second_way.WAYS) == set(own_tools())
     report = json.loads((made / "meta.json").read_text())
     table = report["second ways"]
-    assert table["tools"]["read_file"]["way"] == "the file's bytes"
+    (lines,) = [f for f in table["fields"] if f["field"] == "ReadFileResult.line_count"]
+    assert lines["how"] == "the file's bytes"
+    assert lines["compared"] > 0
+    assert lines["disagreed"] == lines["unchecked"] == 0
     assert table["examples"] == len([r for r in rows(made) if r["kind"] != "direct"])
     assert table["share without"] <= 0.05
     assert report["spent"]["examples a second"] > 0
@@ -244,25 +247,28 @@ def test_every_own_tool_has_a_second_way_and_the_report_says_which(made: Path) -
     assert "| attempted |" in (made / "report.md").read_text()
     assert sum(report["registers"]["forms"].values()) > 0
     page = (made / "report.md").read_text()
-    for part in ("| read_file | the file's bytes |", "examples a second", "## Dropped", "| few |"):
+    for part in (
+        "| ReadFileResult.line_count | the file's bytes |",
+        "examples a second",
+        "## Dropped",
+        "| few |",
+    ):
         assert part in page
 
 
-def test_a_call_that_nothing_checks_is_counted(corpus: Path) -> None:
-    inventory = Inventory(corpus / "shop")
+def test_a_field_that_nothing_compares_is_counted() -> None:
+    def row(*unchecked: str) -> dict[str, Any]:
+        call = {"tool": "pytest_run", "second_way": True, "read": ["TestResult.passed", *unchecked]}
+        return {"calls": [call | {"unchecked": list(unchecked)}]}
 
-    class Found:
-        success, truncated, content, signature = True, False, "x", "def twice"
-
-    args: dict[str, Any] = {"symbol": "apply_discount"}
-    assert ways.applies("hover", inventory, args, Found)
-    assert not ways.applies("hover", inventory, {"symbol": "twice"}, Found)
-    here = {"symbol": "twice", "file_path": "shop/one.py"}
-    assert ways.applies("hover", inventory, here, Found)
-    at = {"file_path": "shop/one.py", "line": 1, "column": 5}
-    assert ways.name_at(inventory, at) == "twice"
-    assert ways.applies("hover", inventory, at, Found)
-    assert not ways.applies("a_new_tool", inventory, {}, Found)
+    case = {"tool": "pytest_run", "field": "TestResult.passed"}
+    table = account.second_ways([row(), row("TestResult.duration")], [case])
+    assert table["share without"] == 0.5
+    passed, duration = table["fields"][1], table["fields"][0]
+    assert (passed["compared"], passed["unchecked"], passed["disagreed"]) == (2, 0, 1)
+    assert (duration["compared"], duration["unchecked"], duration["how"]) == (0, 1, "none")
+    replayed = {"calls": [{"tool": "pytest_run", "second_way": False}]}
+    assert account.second_ways([replayed])["without"] == 1
 
 
 def test_an_audit_refuses_too_many_unchecked_examples() -> None:

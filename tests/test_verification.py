@@ -95,15 +95,40 @@ def no_uses(found: Any) -> None:
 LOG, USES = "print(git_log(count=3).commits)", 'find_references(symbol="apply_discount")'
 DEFINED = 'print(goto_definition(symbol="apply_discount").locations)'
 LIES: dict[str, tuple[str, Callable[[Any], None], str, str]] = {
-    "wrong author": ("git_log", wrong_author, LOG, "log"),
-    "wrong date": ("git_log", wrong_date, LOG, "log"),
-    "wrong file": ("find_references", wrong_file, f"print({USES}.references)", "wrong place"),
-    "missed uses": ("find_references", no_uses, f"print({USES}.reference_count)", "missed uses"),
-    "wrong line": ("goto_definition", wrong_line, DEFINED, "wrong place"),
-    "wrong text": ("read_file", wrong_text, 'print(read_file("shop/orders.py"))', "text"),
-    "wrong state": ("git_status", wrong_state, "print(git_status().files)", "status"),
-    "a finding too few": ("ruff_check", one_less, "print(ruff_check().violations)", "lint"),
-    "lines not counted": ("git_diff", no_changes, "print(git_diff().additions)", "diff"),
+    "wrong author": ("git_log", wrong_author, LOG, "GitCommit.author"),
+    "wrong date": ("git_log", wrong_date, LOG, "GitCommit.date"),
+    "wrong file": (
+        "find_references",
+        wrong_file,
+        f"print({USES}.references)",
+        "FindReferencesResult.references",
+    ),
+    "missed uses": (
+        "find_references",
+        no_uses,
+        f"print({USES}.reference_count)",
+        "FindReferencesResult.reference_count",
+    ),
+    "wrong line": ("goto_definition", wrong_line, DEFINED, "SymbolLocation.line"),
+    "wrong text": (
+        "read_file",
+        wrong_text,
+        'print(read_file("shop/orders.py"))',
+        "ReadFileResult.text",
+    ),
+    "wrong state": ("git_status", wrong_state, "print(git_status().files)", "GitFileStatus.status"),
+    "a finding too few": (
+        "ruff_check",
+        one_less,
+        "print(ruff_check().violations)",
+        "RuffResult.violations",
+    ),
+    "lines not counted": (
+        "git_diff",
+        no_changes,
+        "print(git_diff().additions)",
+        "GitDiffResult.additions",
+    ),
 }
 
 

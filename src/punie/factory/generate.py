@@ -36,7 +36,8 @@ def run(
     progress: Callable[[str], None] = print,
     intents_folder: Path = FOLDER,
 ) -> dict[str, Any]:
-    """Make `out/train.jsonl`, `out/validation.jsonl`, `out/report.md` and last `out/meta.json`.
+    """Make `out/train.jsonl`, `out/validation.jsonl`, `out/disagreements.jsonl` (what a second way
+    rejects, with both values), `out/report.md` and last `out/meta.json`.
 
     `corpus` holds the built workspaces `names`. Returns the report: counts by intent, group and
     tool, and rejects by reason. A workspace that is done is kept in `out/parts` and not redone.
@@ -60,10 +61,12 @@ def run(
     rejects: Counter[str] = Counter()
     mutations, spent = Mutations(), account.Spent()
     rows: list[dict[str, Any]] = []
+    disagreements: list[dict[str, Any]] = []
     for name in names:
         part = json.loads((parts / f"{name}.json").read_text("utf-8"))
         rows += part["rows"]
         rejects.update(part["rejects"])
+        disagreements += part["disagreements"]
         mutations.add(part["mutations"])
         spent.add(part)
     wanted = drafting.wanted(options, intents.values())
@@ -72,10 +75,10 @@ def run(
     rows += selection.direct_rows(direct, options, len(rows), asides)
     rows = selection.apart(selection.without_suites(rows, rejects), rejects)
     random.Random(options.seed).shuffle(rows)
-    report = account.report(rows, rejects, mutations, options)
+    report = account.report(rows, rejects, mutations, options, disagreements)
     report["held-out workspaces"] = sorted(drafting.held_places(options, names))
     report["spent"] = spent.as_json(time.perf_counter() - start, rows)
-    keeping.write_data(account.texts(rows, report), out)
+    keeping.write_data(account.texts(rows, report, disagreements), out)
     shutil.rmtree(parts, ignore_errors=True)
     return report
 

@@ -11,7 +11,7 @@ from typing import Any
 from punie.factory.audit.registers import counted, forms, hands
 from punie.factory.examples.mutation import Mutations
 from punie.factory.examples.options import GenerateOptions
-from punie.factory.examples.ways import WAYS
+from punie.factory.examples.ways import HOW
 from punie.tool import load_tools, tools_hash
 
 Row = dict[str, Any]
@@ -59,7 +59,11 @@ def _most(spent: dict[str, Counter[str]]) -> dict[str, dict[str, float]]:
 
 
 def report(
-    rows: list[Row], rejects: Counter[str], mutations: Mutations, options: GenerateOptions
+    rows: list[Row],
+    rejects: Counter[str],
+    mutations: Mutations,
+    options: GenerateOptions,
+    disagreements: list[Row],
 ) -> dict[str, Any]:
     """The report as it is stored in `meta.json`."""
     made: dict[str, Any] = {"tools": tools_hash(load_tools().values()), "options": vars(options)}
@@ -67,7 +71,7 @@ def report(
         made[name] = split([r for r in rows if r["split"] == name])
     made["rejects"] = dict(rejects.most_common())
     made["mutations"] = mutations.as_json()
-    made["second ways"] = second_ways(rows)
+    made["second ways"] = second_ways(rows, disagreements)
     made["registers"] = registers(rows)
     return made
 
@@ -94,20 +98,35 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
 
 
-def second_ways(rows: list[Row]) -> dict[str, Any]:
-    """Which tool was checked in which way, and the share of examples with a call that was not."""
+def second_ways(rows: list[Row], disagreements: Iterable[Row] = ()) -> dict[str, Any]:
+    """By tool and field: how it is computed a second time, how many calls that read it were
+    compared, disagreed (their examples were dropped) or were not compared; and the share of
+    examples that read a field that was not, or made a call of which nothing was.
+
+    Rows of an earlier leg may not say what they read: of them only the calls count."""
     calls: Counter[str] = Counter()
-    unchecked: Counter[str] = Counter()
+    counts: dict[str, Counter[tuple[str, str]]] = {"compared": Counter(), "unchecked": Counter()}
+    disagreed = Counter((each["tool"], each["field"]) for each in disagreements)
     tool_rows = [r for r in rows if r.get("calls")]
-    for row in tool_rows:
-        calls.update(call["tool"] for call in row["calls"])
-        unchecked.update(call["tool"] for call in row["calls"] if not call["second_way"])
-    without = sum(any(not c["second_way"] for c in r["calls"]) for r in tool_rows)
+    for call in (call for row in tool_rows for call in row["calls"]):
+        tool, unchecked = call["tool"], call.get("unchecked", [])
+        calls[tool] += 1
+        counts["unchecked"].update((tool, field) for field in unchecked)
+        read = set(call.get("read", [])) - set(unchecked)
+        counts["compared"].update((tool, field) for field in read)
+    without = sum(
+        any(not c["second_way"] or c.get("unchecked") for c in r["calls"]) for r in tool_rows
+    )
+    places = sorted({*counts["compared"], *counts["unchecked"], *disagreed})
+    fields = [
+        {"tool": tool, "field": field, "how": HOW.get(tool, {}).get(field, "none")}
+        | {name: counted[tool, field] for name, counted in counts.items()}
+        | {"disagreed": disagreed[tool, field]}
+        for tool, field in places
+    ]
     return {
-        "tools": {
-            tool: {"way": WAYS.get(tool, "none"), "calls": calls[tool], "without": unchecked[tool]}
-            for tool in sorted(calls)
-        },
+        "calls": dict(sorted(calls.items())),
+        "fields": fields,
         "examples": len(tool_rows),
         "without": without,
         "share without": round(without / len(tool_rows), 4) if tool_rows else 0.0,
@@ -125,7 +144,9 @@ def registers(rows: list[Row]) -> dict[str, dict[str, int]]:
     }
 
 
-def texts(rows: Sequence[Row], report: dict[str, Any]) -> dict[str, str]:
+def texts(
+    rows: Sequence[Row], report: dict[str, Any], disagreements: Iterable[Row] = ()
+) -> dict[str, str]:
     """File → text of a data folder."""
     found = {
         f"{name}.jsonl": "".join(
@@ -133,6 +154,8 @@ def texts(rows: Sequence[Row], report: dict[str, Any]) -> dict[str, str]:
         )
         for name in ("train", "validation")
     }
+    cases = (json.dumps(each, ensure_ascii=False) + "\n" for each in disagreements)
+    found["disagreements.jsonl"] = "".join(cases)
     return found | {"report.md": markdown(report), "meta.json": json.dumps(report, indent=1)}
 
 
@@ -153,12 +176,11 @@ def markdown(report: dict[str, Any]) -> str:
         f"- {spent['examples a second']} examples a second, {spent['seconds']} s in all "
         "(without what an interrupted run had done before)",
         f"- {ways['without']} of {ways['examples']} examples with calls "
-        f"({ways['share without']:.1%}) have one that no second way checked",
+        f"({ways['share without']:.1%}) read what no second way compared",
     ]
-    checked = [
-        [tool, row["way"], row["calls"], row["without"]] for tool, row in ways["tools"].items()
-    ]
-    lines += _table("Second ways", ["tool", "second way", "calls", "unchecked"], checked)
+    columns = ["tool", "field", "how", "compared", "disagreed", "unchecked"]
+    checked = [[row[name] for name in columns] for row in ways["fields"]]
+    lines += _table("Second ways by field", columns, checked)
     drafts = spent["drafts"]
     became = [[n, drafts[n], f"{drafts[n] / max(drafts['attempted'], 1):.1%}"] for n in DRAFTS]
     lines += _table("Drafts of questions with a program", ["", "drafts", "share"], became)

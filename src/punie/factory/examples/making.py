@@ -47,6 +47,8 @@ class Made:
     """Tool → calls, seconds in it, seconds in its second way."""
     counts: Counter[str]
     """Drafts: `attempted`; `executed` to the program's end; `verified` by second ways."""
+    disagreements: list[dict[str, Any]]
+    """Examples that a second way rejects: question, program, call, field and both values."""
 
 
 def part(
@@ -65,7 +67,7 @@ async def _examples(
     root: Path, drafts: list[Draft], options: GenerateOptions, material: Material
 ) -> Made:
     inventory = Inventory(root)
-    made = Made([], Counter(), Mutations(), {}, Counter())
+    made = Made([], Counter(), Mutations(), {}, Counter(), [])
     async with Workshop(root, inventory) as workshop:
         for draft in drafts:
             rng = random.Random(draft.seed)
@@ -80,6 +82,9 @@ async def _examples(
             made.counts["executed"] += outcome.error is None
             if fault:
                 made.rejects[fault] += 1
+                asked = wording.question(draft.phrasing, values, rng, material.asides)
+                about = {"workspace": root.name, "question": asked, "program": code}
+                made.disagreements += [about | d for d in workshop.disagreements(outcome)]
                 continue
             made.counts["verified"] += 1
             asked = wording.question(draft.phrasing, values, rng, material.asides)

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from punie.errors import ToolFailure
-from punie.factory.examples import second_way, ways
+from punie.factory.examples import second_way
+from punie.factory.examples.comparison import Comparison
 from punie.factory.examples.inventory import Inventory
 from punie.lsp import Server
 from punie.sandbox import Outcome, Sandbox
@@ -62,7 +63,7 @@ class Workshop:
         """Tool → calls that ran (others were remembered), seconds in them, and in checking them."""
         self.sandbox = Sandbox(self.tools, settings)
         self._results: dict[str, Result | str] = {}
-        self._faults: dict[str, str] = {}
+        self._compared: dict[str, Comparison] = {}
         self._scratch: Context | None = None
         self._stack = AsyncExitStack()
 
@@ -87,35 +88,49 @@ class Workshop:
         if not outcome.calls:
             return outcome, "no call"
         for call, result in zip(outcome.calls, outcome.results, strict=True):
-            if fault := self._check(call.tool, call.args, result):
+            if fault := str(self._check(call.tool, call.args, result)):
                 return outcome, f"{call.tool}: {fault.split(':')[0]}"
         return outcome, ""
 
     def forget_failures(self) -> None:
         """Forget calls that failed, so that they run again: it may have been for want of time."""
         self._results = {k: r for k, r in self._results.items() if not isinstance(r, str)}
+        self._compared = {k: c for k, c in self._compared.items() if k in self._results}
 
-    def _check(self, tool: str, args: dict[str, Any], result: Result) -> str:
-        key = f"{tool} {json.dumps(args, sort_keys=True)}"
-        if key not in self._faults:
+    def _check(self, tool: str, args: dict[str, Any], result: Result) -> Comparison:
+        key = _key(tool, args)
+        if key not in self._compared:
             acting = load_tools()[tool].effect in (Effect.WRITE, Effect.RUN)
             place = Inventory(self._scratch_root()) if acting else self.inventory
             start = time.perf_counter()
-            self._faults[key] = second_way.check(tool, place, args, result)
+            self._compared[key] = second_way.compared(tool, place, args, result)
             self._spend(tool, "check seconds", start)
             if tool == "write_file" and result.success:
                 (place.root / args["path"]).unlink()
-        return self._faults[key]
+        return self._compared[key]
+
+    def disagreements(self, outcome: Outcome) -> list[dict[str, Any]]:
+        """What the second ways say otherwise than the tools: call, field and both values."""
+        found: list[dict[str, Any]] = []
+        for call in outcome.calls:
+            compared = self._compared.get(_key(call.tool, call.args), Comparison())
+            about = {"tool": call.tool, "args": call.args}
+            found += [about | vars(each) | {"tool": call.tool, "says": each.tool}
+                      for each in compared.differences]  # fmt: skip
+            if compared.fault:
+                found.append(about | {"field": "", "says": compared.fault, "second": ""})
+        return found
 
     def facts(self, *outcomes: Outcome) -> dict[str, Any]:
-        """What a row says of its runs: tools, fields that were read, calls, and what the last one
-        printed (None where another run may print something else)."""
-        calls = [
-            {"tool": call.tool, "args": call.args, "ok": call.ok}
-            | {"second_way": ways.applies(call.tool, self.inventory, call.args, result)}
-            for outcome in outcomes
-            for call, result in zip(outcome.calls, outcome.results, strict=True)
-        ]
+        """What a row says of its runs: tools, fields that were read, calls with those that were
+        not compared, and what the last one printed (None where another run may print something
+        else)."""
+        calls = []
+        for call in (call for outcome in outcomes for call in outcome.calls):
+            compared = self._compared.get(_key(call.tool, call.args), Comparison()).compared
+            row = {"tool": call.tool, "args": call.args, "ok": call.ok}
+            row |= {"second_way": bool(compared), "read": call.fields}
+            calls.append(row | {"unchecked": sorted(set(call.fields) - compared)})
         told = outcomes[-1]
         return {
             "tools": sorted({c.tool for o in outcomes for c in o.calls}),
@@ -132,7 +147,7 @@ class Workshop:
 
     def _remembering(self, tool: Tool) -> Tool:
         async def function(context: Context, **arguments: Any) -> Result:
-            key = f"{tool.name} {json.dumps(arguments, sort_keys=True)}"
+            key = _key(tool.name, arguments)
             acting = tool.effect in (Effect.WRITE, Effect.RUN)
             if key not in self._results:
                 place = self._scratch_context() if acting else context
@@ -159,6 +174,10 @@ class Workshop:
             shutil.copytree(self.root, copy, symlinks=True)
             self._scratch = _context(copy, self.settings)
         return self._scratch
+
+
+def _key(tool: str, args: dict[str, Any]) -> str:
+    return f"{tool} {json.dumps(args, sort_keys=True)}"
 
 
 def _context(root: Path, settings: Settings) -> Context:
