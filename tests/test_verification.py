@@ -139,6 +139,24 @@ def test_a_result_that_is_not_true_is_found(kind: str, corpus: Path) -> None:
     assert fault(corpus, lying(tool, lie), program) == f"{tool}: {reason}"
 
 
+def test_a_disagreement_is_kept_with_both_values(corpus: Path) -> None:
+    async def run() -> list[dict[str, Any]]:
+        root = corpus / "shop"
+        async with Workshop(root, Inventory(root), lying("git_diff", no_changes)) as workshop:
+            outcome, found = await workshop.run("print(git_diff().additions)")
+            assert found == "git_diff: GitDiffResult.additions"
+            return workshop.disagreements(outcome)
+
+    (case,) = asyncio.run(run())
+    assert case["args"] == {"path": ".", "staged": False}
+    assert (case["tool"], case["field"], case["says"]) == (
+        "git_diff",
+        "GitDiffResult.additions",
+        "0",
+    )
+    assert int(case["second"]) > 0
+
+
 def example(number: int, program: str, *fields: str, **values: Any) -> Example:
     message: Any = {"role": "assistant", "content": "", "code": program}
     tools = tuple(sorted(name for name in load_tools() if name in program))

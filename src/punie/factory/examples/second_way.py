@@ -25,9 +25,9 @@ def check(tool: str, inventory: Inventory, args: dict[str, Any], result: Any) ->
 def compared(tool: str, inventory: Inventory, args: dict[str, Any], result: Any) -> Comparison:
     """What was compared of a call's result, and what differs."""
     if not result.success:
-        place = type(result).__name__
-        fault = _failure(tool, inventory, args, result)
-        return Comparison({f"{place}.success", f"{place}.parse_error"}, fault=fault)
+        fault, kept = _failure(tool, inventory, args, result), type(result)
+        empty = compare(kept(success=False, parse_error=result.parse_error).model_dump(), result)
+        return Comparison(empty.compared, empty.differences, fault)
     facts = expected(tool, inventory, args)
     return compare(facts, result) if facts else Comparison()
 

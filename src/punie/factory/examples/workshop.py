@@ -90,6 +90,8 @@ class Workshop:
         for call, result in zip(outcome.calls, outcome.results, strict=True):
             if fault := str(self._check(call.tool, call.args, result)):
                 return outcome, f"{call.tool}: {fault.split(':')[0]}"
+            if not call.ok and "symbol" not in call.args and call.tool != "ruff_check":
+                return outcome, f"{call.tool}: failed"  # rightly, but it answers nothing
         return outcome, ""
 
     def forget_failures(self) -> None:
@@ -126,8 +128,9 @@ class Workshop:
         not compared, and what the last one printed (None where another run may print something
         else)."""
         calls = []
-        for call in (call for outcome in outcomes for call in outcome.calls):
-            compared = self._compared.get(_key(call.tool, call.args), Comparison()).compared
+        pairs = [zip(o.calls, o.results, strict=True) for o in outcomes]
+        for call, result in (pair for each in pairs for pair in each):
+            compared = self._check(call.tool, call.args, result).compared
             row = {"tool": call.tool, "args": call.args, "ok": call.ok}
             row |= {"second_way": bool(compared), "read": call.fields}
             calls.append(row | {"unchecked": sorted(set(call.fields) - compared)})
