@@ -453,4 +453,6 @@ def test_a_new_tool_gets_data_by_its_intents_file_alone(
     assert all(r["result"].strip().isupper() for r in shouted)
     assert {r["group"] for r in shouted} == {"loud"}
     ways_of = json.loads((tmp_path / "out" / "meta.json").read_text())["second ways"]
-    assert ways_of["tools"]["shout"]["without"] == ways_of["tools"]["shout"]["calls"]
+    read = [field for field in ways_of["fields"] if field["tool"] == "shout"]
+    assert read
+    assert all(f["compared"] == 0 < f["unchecked"] and f["how"] == "none" for f in read)
