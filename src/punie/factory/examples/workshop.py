@@ -97,10 +97,9 @@ class Workshop:
     def forget_failures(self) -> None:
         """Forget calls that failed, so that they run again: it may have been for want of time."""
         self._results = {k: r for k, r in self._results.items() if not isinstance(r, str)}
-        self._compared = {k: c for k, c in self._compared.items() if k in self._results}
 
     def _check(self, tool: str, args: dict[str, Any], result: Result) -> Comparison:
-        key = _key(tool, args)
+        key = f"{result.success} {_key(tool, args)}"
         if key not in self._compared:
             acting = load_tools()[tool].effect in (Effect.WRITE, Effect.RUN)
             place = Inventory(self._scratch_root()) if acting else self.inventory
@@ -114,8 +113,8 @@ class Workshop:
     def disagreements(self, outcome: Outcome) -> list[dict[str, Any]]:
         """What the second ways say otherwise than the tools: call, field and both values."""
         found: list[dict[str, Any]] = []
-        for call in outcome.calls:
-            compared = self._compared.get(_key(call.tool, call.args), Comparison())
+        for call, result in zip(outcome.calls, outcome.results, strict=True):
+            compared = self._check(call.tool, call.args, result)
             about = {"tool": call.tool, "args": call.args}
             found += [about | vars(each) | {"tool": call.tool, "says": each.tool}
                       for each in compared.differences]  # fmt: skip
