@@ -43,7 +43,7 @@ def expected(tool: str, inventory: Inventory, args: dict[str, Any]) -> Facts:
             ends = [f for f in inventory.files if f.endswith("/" + args[name])]
             args[name] = ends[0] if len(ends) == 1 else args[name]
     facts = WAYS[tool](inventory, args)
-    return {"success": True, "parse_error": None} | facts if facts else {}
+    return {"success": True} | facts if facts else {}
 
 
 def _failure(tool: str, inventory: Inventory, args: dict[str, Any], result: Any) -> str:
