@@ -25,10 +25,11 @@ HEAVY = {
 LAYERS = (
     ("errors", "approvals"),
     ("settings",),
-    ("text", "diff", "strays", "redact", "answers", "page", "unpacking", "installed"),
+    ("text", "ends", "diff", "strays", "redact", "answers", "page", "unpacking", "installed"),
+    ("threads",),
     ("lines",),
     ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "trust", "declaration"),
-    ("grep", "mentioned", "porcelain", "sweep", "gitconfig", "database"),
+    ("grep", "mentioned", "porcelain", "sweep", "gitconfig", "database", "remembered"),
     ("lsp", "wrap", "repository", "instrument", "engine"),
     ("addressing", "listing", "outline", "places"),
     ("references", "overlooked", "keywords", "silence"),

@@ -237,7 +237,7 @@ def test_a_missing_check_does_not_hide_that_the_file_is_written(root: Path) -> N
     write(root, {"ruff.toml": "not toml"})
     result = put(root, "src/b.py", "b = 2\n")
     assert result.success
-    assert "could not be checked" in str(result)
+    assert "written, but not checked: its style: ruff check failed" in str(result)
     assert (root / "src/b.py").read_text() == "b = 2\n"
 
 
@@ -282,3 +282,37 @@ def test_the_journal_keeps_its_last_writes_only(root: Path, data: Path) -> None:
     for number in range(KEPT + 5):
         record(root, root / "a.txt", f"{number}\n".encode(), b"new\n")
     assert len(list(data.rglob("*.json"))) == len(list(data.rglob("*.old"))) == KEPT
+
+
+def test_what_one_checker_refuses_the_other_still_tells(root: Path) -> None:
+    """`force-exclude` made ruff refuse the file, and the type error that came was not told."""
+    write(root, {"ruff.toml": 'force-exclude = true\nexclude = ["src"]\n'})
+    result = put(root, "src/b.py", "b: int = ''\n")
+    assert [e.code for e in result.errors] == ["invalid-assignment"]
+    assert (result.parse_error or "").startswith("written, but not checked: its style: ruff check")
+
+
+def test_findings_of_a_new_notebook_are_told(root: Path) -> None:
+    cell = '{"cell_type":"code","execution_count":null,"metadata":{},"outputs":[],'
+    cell += '"source":["b: int = 0j"]}'
+    text = '{"cells":[%s],"metadata":{},"nbformat":4,"nbformat_minor":5}\n' % cell
+    (error,) = put(root, "n.ipynb", text).errors
+    assert (error.line, error.message.endswith("(cell 1)")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kept"),
+    [
+        (b"1\r\n2\n3\r\n", "1\n2\n3\n4\n", b"1\r\n2\n3\r\n4\r\n"),
+        (b"1\r\n2\n3\r\n", "0\n2\n3", b"0\r\n2\n3"),
+        (b"1\r\n2\n3\r\n4", "1\n2\n4\n", b"1\r\n2\n4\r\n"),
+    ],
+)
+def test_lines_of_a_file_of_mixed_ends_keep_their_own(
+    root: Path, old: bytes, new: str, kept: bytes
+) -> None:
+    """All became line feeds, and the diff showed each line as changed."""
+    write(root, {"mixed.txt": old})
+    result = put(root, "mixed.txt", new)
+    assert (root / "mixed.txt").read_bytes() == kept
+    assert "mixes line ends" in (result.parse_error or "")

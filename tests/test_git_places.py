@@ -128,3 +128,26 @@ def test_a_git_that_is_killed_is_an_error(
 def test_git_that_is_not_there_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert "git is not installed" in reason("git_log", root)
+
+
+def test_a_path_that_git_does_not_know_is_said_to_be_so(tmp_path: Path) -> None:
+    """`clean`, `no changes` and `no commits` were all that was said of ignored files."""
+    root = repository(tmp_path / "repo", {".gitignore": "*.log\nout/\n", "a.py": "1\n"})
+    write(root, {"x.log": "1\n", "out/y.py": "1\n", "new.py": "1\n", "[z].log": "1\n"})
+    for path in ("x.log", "out", "out/y.py", "[z].log"):
+        for tool in ("git_status", "git_diff", "git_log"):
+            said = answer(tool, root, path=path).parse_error or ""
+            assert said.startswith(f"{path!r} is ignored by git: ")
+    assert "'x.log' is ignored by git" in reason("git_blame", root, path="x.log")
+    for tool in ("git_diff", "git_log"):
+        said = answer(tool, root, path="new.py").parse_error or ""
+        assert said.startswith("'new.py' is not tracked by git: ")
+        assert answer(tool, root, path="a.py").parse_error is None
+    assert answer("git_status", root, path="a.py").parse_error is None
+    assert answer("git_status", root, path="new.py").parse_error is None
+
+
+def test_a_broken_repository_is_not_called_none(tmp_path: Path) -> None:
+    root = repository(tmp_path / "repo", {"a.py": "1\n"})
+    (root / ".git/objects").rename(tmp_path / "away")
+    assert "has a .git without objects" in reason("git_status", root)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from punie import text as encoded
+from punie.ends import split_lines
 from punie.grep import (
     LARGEST,
     PART,
@@ -25,7 +26,6 @@ from punie.grep import (
     within_lines,
 )
 from punie.listing import matcher
-from punie.tools.files import split_lines
 from punie.wrap import CUT_NOTE, middle_cut
 from repos import git, write
 

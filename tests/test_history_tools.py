@@ -263,6 +263,15 @@ def test_many_branches_are_cut_and_the_current_one_stays(root: Path) -> None:
     assert [b.name for b in result.branches if b.current] == ["main"]
 
 
+def test_a_commit_is_found_by_a_text_of_its_message(root: Path) -> None:
+    first = git(root, "rev-parse", "HEAD").decode().strip()
+    commit(root, {}, "Mend a..b")
+    assert show(root, ":/Start").hash == first
+    assert show(root, ":/a..b").message == "Mend a..b"
+    assert reason(show(root, ":/none")) == "no commit ':/none': no message holds 'none'"
+    assert "it names a file of one" in reason(show(root, "HEAD:a.py"))
+
+
 def test_a_commit_of_many_files_tells_their_number(root: Path) -> None:
     commit(root, {f"many/{n}.txt": f"{n}\n" for n in range(230)}, "Many")
     result = show(root, "HEAD")

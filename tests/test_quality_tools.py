@@ -352,3 +352,24 @@ def test_a_file_that_ruff_cannot_read_is_a_failure_that_says_why(tmp_path: Path)
     result = ask(ruff_check, tmp_path, path="latin.py")
     assert not result.success
     assert result.parse_error == "ruff cannot read 'latin.py': stream did not contain valid UTF-8"
+
+
+def test_types_in_a_notebook_name_the_cell_as_ty_does(tmp_path: Path) -> None:
+    """The line counted through all cells, so that it was that of no cell."""
+    sources = ["import os\nx = 1", "", None, "%%bash\nls", "%%time\ny: int = ''", "z: str = 1\n"]
+    code: dict[str, Any] = {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {},
+        "outputs": [],
+    }
+    text = {"cell_type": "markdown", "metadata": {}, "source": "a\nb"}
+    cells = [text if s is None else code | {"source": s} for s in sources]
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "n.ipynb").write_text(json.dumps(notebook))
+    result = ask(typecheck, tmp_path, path="n.ipynb")
+    told = {
+        f"cell {e.message.rpartition(' (cell ')[2][:-1]}:{e.line}:{e.column}" for e in result.errors
+    }
+    said = output(tmp_path, program("ty"), "check", "--output-format=concise")
+    assert told == set(re.findall(r"^n.ipynb:(cell \d+:\d+:\d+)", said, re.M)) != set()

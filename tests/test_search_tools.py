@@ -330,3 +330,16 @@ def test_files_taken_for_binary_are_named_when_they_hold_the_pattern(
     write(root, {f"many/{n}.bin": b"\0needle\n" for n in range(9)})
     assert (search(root, pattern).parse_error or "").endswith(" and 5 more")
     assert search(root, "no such line").parse_error is None
+
+
+def test_a_glob_also_means_the_file_with_its_very_name(root: Path) -> None:
+    """`k[1].py` and `a{b,c}.py` exist, and the list was empty."""
+    write(root, {"src/k[1].py": "", "src/k1.py": "", "a{b,c}.py": "", "ab.py": ""})
+    assert names(listed(root, "k[1].py")) == ["src/k1.py", "src/k[1].py"]
+    assert names(listed(root, "src/k[1].py")) == ["src/k1.py", "src/k[1].py"]
+    assert names(listed(root, "a{b,c}.py")) == ["ab.py", "a{b,c}.py"]
+
+
+def test_a_glob_of_a_name_that_is_no_text_finds_it(root: Path) -> None:
+    Path(os.fsdecode(os.fsencode(root) + b"/od\xff.py")).write_text("")
+    assert names(listed(root, "od\udcff.py")) == ["od\ufffd.py"]

@@ -142,6 +142,23 @@ def matcher(glob: str) -> Glob:
     return lambda path: any(_fits(test, path.split("/")) for test in tests)
 
 
+def or_itself(fits: Glob, pattern: str) -> Glob:
+    """A glob that also means the file whose name has its very characters, such as `a[1].py`."""
+    if not set("[{") & set(pattern):
+        return fits
+    plain = pattern.removeprefix("./")
+
+    def found(path: str) -> bool:
+        return fits(path) or plain == (path if "/" in plain else path.rpartition("/")[2])
+
+    return found
+
+
+def as_shown(given: str) -> str:
+    """A name or glob as results show names: bytes outside UTF-8 are U+FFFD."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", given)
+
+
 Segment = Callable[[str], object] | None
 """Test of a name; None = any folders."""
 

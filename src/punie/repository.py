@@ -150,6 +150,12 @@ class Repository:
         root, error = str(self.folder), done.err
         if done.exit_code < 0:
             return f"git {verb} was ended by signal {-done.exit_code}: ask again"
+        if "not a git repository" in error and os.path.lexists(self.folder / ".git"):
+            lacking = [
+                p for p in ("HEAD", "objects", "refs") if not (self.folder / ".git" / p).exists()
+            ]
+            why = f" without {', '.join(lacking)}" if (self.folder / ".git").is_dir() else ""
+            return f"{root!r} has a .git{why} that git takes for no repository: restore it"
         if "not a git repository" in error:
             return f"{root!r} is not in a git repository: run `git init` or choose another folder"
         if "must be run in a work tree" in error:
@@ -173,6 +179,20 @@ class Repository:
             )
         lines = [line.strip() for line in error.splitlines() if line.strip()]
         return f"git {verb} failed: {' '.join(lines[:2]) or 'it gave no reason'}"
+
+    async def unknown(self) -> str:
+        """Why git has nothing to say of the path: `ignored by git` or `not tracked by git`.
+
+        Empty when git tracks it or something below it.
+        """
+        if not self.pathspec or (await self.git("ls-files", "-z")).stdout:
+            return ""
+        # Without `GIT`, since it knows no literal pathspecs.
+        command = ["git", "-c", "core.fsmonitor=false", "check-ignore", "--quiet", "--"]
+        done = await self.workspace.run(
+            [*command, f"./{self.pathspec}"], timeout=self.seconds, env=ENVIRONMENT, cwd=self.folder
+        )
+        return "not tracked by git" if done.exit_code else "ignored by git"
 
     async def configured(self, *, tree: bool = False) -> Repository:
         """This, as its configuration asks for: which renames to find, which filters to keep out.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
 from punie.approvals import Rule
 from punie.errors import ApprovalRefused, ToolFailure, UsageError
 from punie.remembered import Remembered, Scope, Subject, subject_of
 from punie.settings import Settings
+from punie.threads import in_thread
 from punie.tool import DEFAULT_LIMIT, Effect, Item, Result, Tool, short
 from punie.workspace import Completed, Workspace
 
@@ -21,12 +23,15 @@ if TYPE_CHECKING:
     from punie.lsp import LanguageServer
 
 LOG = logging.getLogger("punie")
+T = TypeVar("T")
 MOST_JSON = 2_000_000
 """Characters of text that a result may have; lists of a larger one lose their last items."""
 MOST_ITEM = 4000
 """Bytes of one text of an item in a list."""
 ROOM = 1000
 """Bytes of a program's output that a text leaves free, so that it can be printed with a word."""
+PATHS = frozenset({"path", "file_path"})
+"""Parameters that name a path of the workspace."""
 CUT_NOTE = "\n… [{n} characters cut] …\n"
 
 
@@ -191,6 +196,7 @@ async def call(tool: Tool, context: Context, arguments: dict[str, Any]) -> tuple
     shown = {name: value for name, value in shown.items() if value is not None}
     await context.watcher(CallStarted(tool, arguments))
     try:
+        await _limited(tool, context, in_thread(_reach, context, arguments))
         context = replace(context, approved=await _approve(tool, context, arguments))
         result = await _limited(tool, context, tool.function(context, **arguments))
     except (ToolFailure, UsageError) as error:
@@ -218,7 +224,7 @@ async def _approve(tool: Tool, context: Context, arguments: dict[str, Any]) -> o
         raise ApprovalRefused(
             f"{tool.name}({shown}) was refused: --read-only allows no {tool.effect}"
         )
-    decided = _decided(tool, context, arguments)
+    decided = await _limited(tool, context, in_thread(_decided, tool, context, arguments))
     if decided and decided[0] == "refuse":
         raise ApprovalRefused(f"{tool.name}({shown}) was refused by your rule: {decided[1]}")
     if decided or context.settings.yes or (tool.effect is Effect.TEST and context.trusted):
@@ -228,7 +234,10 @@ async def _approve(tool: Tool, context: Context, arguments: dict[str, Any]) -> o
     if subject and context.remembered.covers(subject):
         await context.recalled(Request(tool.name, tool.effect, title, "", arguments, covers))
         return None
-    preview = tool.preview(context, **arguments) if tool.preview else ""
+    preview: object = ""
+    if tool.preview:
+        making = in_thread(tool.preview, context, **arguments)
+        preview = await _limited(tool, context, making)
     request = Request(tool.name, tool.effect, title, str(preview), arguments, covers)
     answer = await context.approver.approve(request)
     if not answer:
@@ -257,7 +266,16 @@ def _decided(
     return context.settings.approve.decide(tool.effect.value, tool.name, path, command)
 
 
-async def _limited(tool: Tool, context: Context, running: Awaitable[Result]) -> Result:
+def _reach(context: Context, arguments: dict[str, Any]) -> None:
+    """Look at the paths of a call, so that one on a file system that hangs is met here, in a
+    thread, and not in the event loop, where no time limit could end it.
+    """
+    for name in PATHS & arguments.keys():
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            (context.workspace.root / arguments[name]).stat()
+
+
+async def _limited(tool: Tool, context: Context, running: Awaitable[T]) -> T:
     slow = tool.effect in (Effect.TEST, Effect.RUN)
     seconds = context.settings.test_seconds if slow else context.settings.tool_seconds
     try:

@@ -7,26 +7,36 @@ import re
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 from pydantic import Field
 
 from punie import text as encoded
 from punie import undo
 from punie.diff import unified_diff
+from punie.ends import split_lines, with_ends_of
 from punie.errors import ToolFailure
+from punie.threads import in_thread, settled
 from punie.tool import Doc, Effect, LineArg, Result, tool
-from punie.tools.quality import RuffViolation, TypeDiagnostic, check_lint, check_types
+from punie.tools.quality import RuffViolation, TypeDiagnostic, check_lint, check_types, is_python
 from punie.workspace import Workspace
-from punie.wrap import Context, Editor
+from punie.wrap import Context, Editor, notes
 
 LARGEST = 32 * 2**20
 """Bytes of the largest file that is read."""
 
 Finding = TypeVar("Finding", TypeDiagnostic, RuffViolation)
-Checks = tuple[list[TypeDiagnostic], list[RuffViolation]]
+
+
+class Checks(NamedTuple):
+    """What the checkers found in a file."""
+
+    types: list[TypeDiagnostic]
+    lint: list[RuffViolation]
+    missing: Sequence[str] = ()
+    """What could not be checked, and why."""
 
 
 class ReadFileResult(Result):
@@ -66,18 +76,12 @@ class WriteResult(Result):
             return super().__str__()
         what = "created" if self.created else "changed" if self.diff else "unchanged"
         problems = [str(item) for item in [*self.errors, *self.violations]]
-        note = [self.parse_error] if self.parse_error else []
-        return "\n".join([f"{what}: {self.path}", *problems, *note])
+        return "\n".join([f"{what}: {self.path}", *problems, *self._ending()])
 
 
 TextFileArg = Annotated[str, Doc("File, relative to the workspace.")]
 LastLineArg = Annotated[int | None, Doc("Last line, 1-based; beyond the end = to the end.")]
 ContentArg = Annotated[str, Doc("The whole new text of the file.")]
-
-
-def split_lines(text: str) -> list[str]:
-    """Lines with their ends; a line ends at LF, CRLF or CR only, as in Python's grammar."""
-    return re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
 
 
 @tool(effect=Effect.READ)
@@ -88,6 +92,12 @@ async def read_file(
 
     Python files are read in the encoding that they declare, others as UTF-8, else as Latin-1.
     """
+    return await in_thread(_lines_of, context, path, start_line, end_line)
+
+
+def _lines_of(
+    context: Context, path: str, start_line: int | None, end_line: int | None
+) -> ReadFileResult:
     target = context.workspace.existing(path)
     if target.exists() and not (target.is_file() or target.is_dir()):
         raise ToolFailure(f"{path!r} is no regular file")
@@ -135,10 +145,12 @@ class Plan:
         self.target = self._target()
         self.shown = self.workspace.relative(self.workspace.path(path))
         self.old: bytes | None = None
+        self.ends = ""
+        """What is to be said of the line ends."""
         old = None
         if self.target.exists():
             self.old, old = _load(self.workspace, self.target)
-            content = _with_ends_of(old.text, content)
+            content, self.ends = with_ends_of(old.text, content)
         self.new = self._encoded(content, old)
         self.before, self.after = old.text if old else None, content
         self.diff = unified_diff(self.shown, old.text if old else None, content)
@@ -220,18 +232,19 @@ class Plan:
             f"{self.given!r} changed after its diff was made: nothing is written; "
             "look at it again and repeat the write"
         )
-        if self._target() != self.target or self._now() != self.old:
+        if not await settled(lambda: self._target() == self.target and self._now() == self.old):
             raise changed
-        entry = None
+        entry, root, new = None, self.workspace.root, self.old is None
         try:
-            entry = undo.record(self.workspace.root, self.target, self.old, self.new)
-            if not (editor and self._plain() and await editor.write(self.target, self.after)):
-                self.workspace.write_atomic(self.target, self.new, new=self.old is None)
-            elif (now := self._now()) != self.new:
+            entry = await settled(undo.record, root, self.target, self.old, self.new)
+            plain = editor is not None and await in_thread(self._plain)
+            if not (editor and plain and await editor.write(self.target, self.after)):
+                await settled(self.workspace.write_atomic, self.target, self.new, new=new)
+            elif (now := await in_thread(self._now)) != self.new:
                 undo.forget(entry)
                 raise self._otherwise(now)
         except ToolFailure:
-            if entry is not None and self._now() == self.old:
+            if entry is not None and await in_thread(self._now) == self.old:
                 undo.forget(entry)
             raise
         except OSError as error:
@@ -250,19 +263,29 @@ async def write_file(context: Context, path: TextFileArg, content: ContentArg) -
     since its diff was approved is not overwritten; the write can be undone.
     """
     approved = context.approved
-    plan = approved if isinstance(approved, Plan) else Plan(context, path, content)
+    plan = approved if isinstance(approved, Plan) else await in_thread(Plan, context, path, content)
     result = WriteResult(path=plan.shown, created=plan.old is None, diff=plan.diff)
     if plan.old == plan.new:
         return result
-    python = plan.target.suffix in encoded.PYTHON
-    before = await _check(context, plan) if python and plan.old is not None else ([], [])
-    await plan.write(context.editor)
-    after = await _check(context, plan) if python else ([], [])
-    if before is None or after is None:
-        result.parse_error = "written, but its types and style could not be checked"
-    else:
-        result.errors = _new(before[0], after[0])
-        result.violations = _new(before[1], after[1])
+    nothing = Checks([], [])
+    was = plan.old is not None and is_python(plan.target)
+    before = await _check(context, plan) if was else nothing
+    seconds = context.settings.tool_seconds
+    try:
+        async with asyncio.timeout(seconds / 3):
+            await plan.write(context.editor)
+    except TimeoutError:
+        raise ToolFailure(
+            f"write_file took longer than its limit of {seconds:g} s: {path!r} may be written yet, "
+            "look at it; `punie undo` takes it back"
+        ) from None
+    after = await _check(context, plan) if is_python(plan.target) else nothing
+    result.errors = _new(before.types, after.types)
+    result.violations = _new(before.lint, after.lint)
+    missing = [*dict.fromkeys([*before.missing, *after.missing])]
+    result.parse_error = notes(
+        f"written, but not checked: {'; '.join(missing)}" if missing else "", plan.ends
+    )
     return result
 
 
@@ -279,26 +302,27 @@ def _holds_git(folder: Path) -> bool:
     )
 
 
-def _with_ends_of(old: str, new: str) -> str:
-    """The new text with the line ends of the old one, if that has one kind only."""
-    kinds = set(re.findall(r"\r\n|\r|\n", old))
-    return re.sub(r"\r\n|\r|\n", kinds.pop(), new) if len(kinds) == 1 else new
-
-
-async def _check(context: Context, plan: Plan) -> Checks | None:
-    """Type errors and violations of the file as it is now; None when they cannot be had.
+async def _check(context: Context, plan: Plan) -> Checks:
+    """Type errors and violations of the file as it is now, and what of both cannot be had.
 
     A write must not fail for want of a checker, nor run into its own time limit after the deed.
     """
-    shown = plan.workspace.relative(plan.target)
-    try:
-        async with asyncio.timeout(context.settings.tool_seconds / 3):
-            types, lint = await asyncio.gather(
-                check_types(context, shown), check_lint(context, shown)
-            )
-    except (ToolFailure, TimeoutError):
-        return None
-    return types, lint
+    shown, missing = plan.workspace.relative(plan.target), list[str]()
+
+    async def asked(what: str, checking: Awaitable[list[Finding]]) -> list[Finding]:
+        try:
+            async with asyncio.timeout(context.settings.tool_seconds / 3):
+                return await checking
+        except ToolFailure as error:
+            missing.append(f"its {what}: {error}")
+        except TimeoutError:
+            missing.append(f"its {what}, in time")
+        return []
+
+    types, lint = await asyncio.gather(
+        asked("types", check_types(context, shown)), asked("style", check_lint(context, shown))
+    )
+    return Checks(types, lint, missing)
 
 
 def _new(before: Sequence[Finding], after: Sequence[Finding]) -> list[Finding]:

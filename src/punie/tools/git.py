@@ -177,7 +177,11 @@ async def git_status(context: Context, path: PathArg = ".") -> GitStatusResult:
         raise ToolFailure("git status was cut off: it says nothing at all; ask again")
     found = list(parse_status(done.stdout, repository.prefix))
     shown, cut = cap(found, DEFAULT_LIMIT)
+    unknown = "" if found else await repository.unknown()
     return GitStatusResult(
+        parse_error=notes(
+            f"{path!r} is {unknown}: git tells none of its changes" if unknown else ""
+        ),
         clean=not found,
         file_count=len({change.name for change in found}),
         files=[
@@ -204,7 +208,9 @@ async def git_diff(
     found = file_diffs(parse_diff(done.stdout), repository)
     files, cut = cap(found, DEFAULT_LIMIT)
     cut = fit_hunks(files, context) or cut
+    unknown = "" if found else await repository.unknown()
     return GitDiffResult(
+        parse_error=notes(f"{path!r} is {unknown}: git compares nothing of it" if unknown else ""),
         file_count=len(found),
         additions=sum(file.additions for file in found),
         deletions=sum(file.deletions for file in found),
@@ -236,6 +242,8 @@ async def git_log(context: Context, path: PathArg = ".", count: CountArg = 10) -
     if wide:
         more = f" (and {len(wide) - NAMED} more such commits)" if len(wide) > NAMED else ""
         told.append(f"files cut to {DEFAULT_LIMIT}: {', '.join(wide[:NAMED])}{more}")
+    if not commits and (unknown := await repository.unknown()):
+        told.append(f"{path!r} is {unknown}: it has no history")
     cut = total > len(commits) or bool(wide)
     note = notes(*told)
     return GitLogResult(commits=commits, commit_count=total, truncated=cut, parse_error=note)

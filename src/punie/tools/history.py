@@ -168,7 +168,8 @@ async def git_blame(
     except ToolFailure as error:
         if re.search(r"has only 0 lines", str(error)) and start == 1:
             return GitBlameResult()  # an empty file
-        raise ToolFailure(_unblamed(str(error), path, start)) from None
+        unknown = await place.unknown() if "no such path" in str(error) else ""
+        raise ToolFailure(_unblamed(str(error), path, start, unknown)) from None
     found, few = cap(list(parse_blame(done.stdout)), DEFAULT_LIMIT)
     total = await asyncio.to_thread(_line_count, target) if few else 0
     lines = [
@@ -195,7 +196,7 @@ def _line_count(file: Path) -> int:
     return 0
 
 
-def _unblamed(reason: str, path: str, start: int) -> str:
+def _unblamed(reason: str, path: str, start: int, unknown: str) -> str:
     """Why git blames nothing, in words that say what to do."""
     if only := re.search(r"has only (\d+) lines?", reason):
         return f"start_line={start!r}: {path!r} has {only[1]} lines"
@@ -204,17 +205,18 @@ def _unblamed(reason: str, path: str, start: int) -> str:
     if "no such ref: HEAD" in reason:
         return "no commits yet: the repository has no history to show"
     if "no such path" in reason:
-        return f"{path!r} is not tracked by git: its lines have no history"
+        return f"{path!r} is {unknown or 'not tracked by git'}: its lines have no history"
     return reason
 
 
 @tool(effect=Effect.READ)
 async def git_show(context: Context, commit: CommitArg) -> GitShowResult:
     """One commit: message, author, date, and the lines that it changed."""
-    if ".." in commit or commit.startswith("^"):
+    sought = commit.startswith(":/")  # a text of a message: all behind it is the text
+    if (".." in commit and not sought) or commit.startswith("^"):
         raise ToolFailure(f"commit {commit!r} is a range: give one commit, or use git_log")
     place = await (await asked(context, ".")).configured()
-    which = ("--end-of-options", f"{commit}^{{commit}}", "--")
+    which = ("--end-of-options", commit if sought else f"{commit}^{{commit}}", "--")
     done = await place.plain("show", place.renames, *SHOW_FORMAT, *which, also_ok=128)
     if done.exit_code:
         raise ToolFailure(await _unshown(place, commit, done))
@@ -245,6 +247,10 @@ async def _unshown(place: Repository, commit: str, done: Completed) -> str:
         return f"commit {commit!r} may be any of {shown}: give more of the hash"
     if "bad revision" not in done.err:
         return place.reason("show", done)
+    if commit.startswith(":/"):
+        return f"no commit {commit!r}: no message holds {commit[2:]!r}"
+    if ":" in commit and "^{/" not in commit:
+        return f"no commit {commit!r}: it names a file of one, give the commit alone"
     listed = await place.plain("for-each-ref", "--format=%(refname:short)")
     names = listed.out.splitlines()
     if not names:

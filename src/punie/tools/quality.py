@@ -27,6 +27,18 @@ SUFFIXES = (".py", ".pyi", ".pyw", ".ipynb")
 """Endings of what ruff and ty take for Python."""
 PATIENCE = 0.5
 """Seconds after which it is worth a look whether ruff waits for a named pipe."""
+PYTHON_MAGIC = (
+    "capture",
+    "debug",
+    "ipytest",
+    "prun",
+    "pypy",
+    "python",
+    "python3",
+    "time",
+    "timeit",
+)
+"""Magics of notebook cells that ruff and ty still take for Python."""
 UNREAD = "E902"
 """Ruff's code for a file that it cannot read, such as one that is not UTF-8."""
 _MISSHAPEN = (LookupError, TypeError, AttributeError, RecursionError)
@@ -150,6 +162,8 @@ async def check_types(context: Context, path: str) -> list[TypeDiagnostic]:
     done = await _run(context, "ty", arguments, env)
     # Exit status 2 comes with a report where ty cannot read a file: that is a finding too.
     found = _read(context, "ty", done, (0, 1, 2), read_types)
+    if any(each.file.endswith(".ipynb") for each in found):
+        await asyncio.to_thread(_in_cells, context.workspace, found)
     return _ordered(context, "ty", path, found, done)
 
 
@@ -186,6 +200,36 @@ async def check_lint(context: Context, path: str) -> list[RuffViolation]:
             if violation.code == UNREAD:
                 raise ToolFailure(f"ruff cannot read {path!r}: {violation.message}")
     return _ordered(context, "ruff", path, found, done)
+
+
+def _in_cells(workspace: Workspace, found: list[TypeDiagnostic]) -> None:
+    """Place a notebook's findings in their cells, as ruff's are; ty counts through all of them."""
+    lines: dict[str, list[tuple[int, int]]] = {}
+    for each in found:
+        if each.file.endswith(".ipynb"):
+            if each.file not in lines:
+                lines[each.file] = cell_lines(workspace.root / each.file)
+            if 0 < each.line <= len(lines[each.file]):
+                cell, each.line = lines[each.file][each.line - 1]
+                each.message += f" (cell {cell})"
+
+
+def cell_lines(notebook: Path) -> list[tuple[int, int]]:
+    """Cell and line in it, both 1-based, of each line of a notebook's Python code.
+
+    Cells that another program runs (`%%bash`) are no Python. Empty when it cannot be read.
+    """
+    found = []
+    try:
+        for number, cell in enumerate(json.loads(notebook.read_bytes())["cells"], 1):
+            source = cell["source"]
+            text = source if isinstance(source, str) else "".join(source)
+            magic = re.match(r"\s*%%(\w+)", text)
+            if cell["cell_type"] == "code" and not (magic and magic[1] not in PYTHON_MAGIC):
+                found += [(number, row) for row in range(1, text.count("\n") + 2)]
+    except (OSError, ValueError, *_MISSHAPEN):
+        return []
+    return found
 
 
 def _pipes(context: Context, target: str) -> list[str]:
@@ -306,7 +350,7 @@ async def _python_path(context: Context, given: str) -> str:
     if not path.exists() and await _committed(context, given):
         raise ToolFailure(f"{given!r} is deleted: it is in the last commit but not on disk")
     path = workspace.existing(given)
-    if not path.is_dir() and (not path.is_file() or not _python(path)):
+    if not path.is_dir() and (not path.is_file() or not is_python(path)):
         raise ToolFailure(f"{given!r} is no Python file")
     return workspace.relative(path)
 
@@ -321,8 +365,8 @@ async def _committed(context: Context, given: str) -> bool:
     return done.exit_code == 0
 
 
-def _python(path: Path) -> bool:
-    """Whether the name says so; without a suffix, whether the first line asks for Python."""
+def is_python(path: Path) -> bool:
+    """Whether ruff and ty take it for Python: by its name, or without a suffix its first line."""
     if path.suffix:
         return path.suffix in SUFFIXES
     try:

@@ -21,7 +21,7 @@ from punie import grep
 from punie import text as encoded
 from punie.errors import ToolFailure, UsageError
 from punie.grep import Search
-from punie.listing import Glob, Listing, listing, matcher
+from punie.listing import Glob, Listing, as_shown, listing, matcher, or_itself
 from punie.tool import DEFAULT_LIMIT, Doc, Effect, Item, LimitArg, PathArg, Result, cap, tool
 from punie.wrap import Context, notes
 
@@ -136,7 +136,9 @@ async def list_files(
     taken for that of a folder and stands for what is in there, else for the end of a path.
     """
     cap([], limit)
+    pattern = as_shown(pattern)
     globs = [matcher(glob) for glob in (pattern, f"{pattern}/", f"**/{pattern}")]
+    globs[0] = or_itself(globs[0], pattern)
     target, files = await _files(context, path)
     return await asyncio.to_thread(_listed, context, target, files, globs, limit)
 
