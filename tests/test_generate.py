@@ -7,6 +7,7 @@ import json
 import random
 import re
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from punie.factory import generate
 from punie.factory.audit import registers
 from punie.factory.examples import selection, wording
 from punie.factory.examples.inventory import Inventory
+from punie.factory.examples.plain_slots import NoValue
 from punie.factory.examples.slots import Slots
 from punie.factory.examples.workshop import Workshop
 from punie.factory.generate import GenerateOptions
@@ -277,3 +279,48 @@ def test_an_earlier_leg_gives_programs_under_ids_of_their_own(made: Path) -> Non
     assert 0 < len(again) < len(earlier)
     with pytest.raises(UsageError, match="generate that leg first"):
         selection.replayed(GenerateOptions(replay=1, replay_from="nowhere"), set(), set())
+
+
+def test_why_a_test_fails_is_asked_of_tests_that_fail_and_now_and_then_of_others(
+    corpus: Path,
+) -> None:
+    """53 of 66 examples asked why a test fails that passes."""
+    inventory = Inventory(corpus / "shop")
+    inventory.state["tests"] = [
+        {"file": "tests/test_orders.py", "symbol": "test_tax", "code": "failed"},
+        *({"file": "tests/test_orders.py", "symbol": f"t{n}", "code": "passed"} for n in range(9)),
+        {"file": "tests/test_pricing.py", "symbol": "test_all", "code": "passed"},
+    ]
+    drawn = Counter(Slots(inventory, random.Random(n)).failing_named_test() for n in range(300))
+    assert 250 < drawn["test_tax"] < 300
+    kinds = {"path": "failing_test_path", "test": "failing_test_of_path"}
+    pairs = Counter(
+        tuple(Slots(inventory, random.Random(n)).fill(kinds).values()) for n in range(99)
+    )
+    assert 80 < pairs["tests/test_orders.py", "test_tax"] < 99
+
+
+def test_texts_to_write_have_numbers_names_colons_and_quotes(corpus: Path) -> None:
+    inventory = Inventory(corpus / "shop")
+    found = []
+    for number in range(300):
+        with suppress(NoValue):
+            found.append(str(Slots(inventory, random.Random(number)).text()))
+    for pattern in (r"\d", r"\w\.py\b", ":", '"', "'", "[-=>]"):
+        assert sum(bool(re.search(pattern, text)) for text in found) > 15, pattern
+    assert len(set(found)) > 150
+    draws = [random.Random(n) for n in range(99)]
+    asked = [wording.question("write {text}", {"text": """say "it's" `x`"""}, r) for r in draws]
+    assert all("""say "it's" `x`""" in text for text in asked)
+    assert not [t for t in asked if re.search("""['"`]say|x`['"`]""", t)]
+
+
+def test_checkers_are_not_called_on_files_of_the_history_that_are_gone() -> None:
+    """A commit's file may have been deleted since; the whole program failed on it."""
+    for intent in load()[0].values():
+        reads = re.search(
+            r"(typecheck|ruff_check|document_symbols|read_file)\((file|f\.file)", intent.program
+        )
+        if reads and re.search(r"in c\.files|git_diff\(", intent.program):
+            guarded = "list_files(" in intent.program or '!= "deleted"' in intent.program
+            assert guarded, intent.name

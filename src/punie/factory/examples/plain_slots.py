@@ -32,6 +32,32 @@ TEXTS = (
     + ["do not edit", "call back tomorrow", "name,age", "[tool.demo]", "key: value", "*.log"]
     + ["meeting at ten", "remember to update the changelog", "fix the login page first"]
 )
+NOTES = [
+    "{word}: {number} of {other} done",
+    "call {person} at {clock}",
+    "see {file}, line {number}",
+    "see {file}:{number}",
+    'rename "{word}" to "{second}"',
+    "don't touch {file} before {day}",
+    "{word} = {number}",
+    "{number} files checked; {other} left, ask {person}",
+    "- [ ] {word} ({file})",
+    "- {word}: {second}",
+    "v{version}: {word} fixed (#{number})",
+    "TODO({person}): check {file}",
+    "{day} {clock} {person}: {word} {second}",
+    'say "{word}" instead of "{second}"',
+    "{person} said: it's {number} or {other}, not both",
+    "deploy {version} on {day} at {clock}",
+    "{word},{second},{number}",
+    'name = "{word}"',
+    "{word} -> {second}",
+    "limit: {number}, step: {other}",
+    "why does {file} need {word}?",
+    "port={number}; host='{word}'",
+    "{number}% of {word} are in {file}",
+]
+"""Forms of notes."""
 NEW_FILES = (
     ["notes.txt", "TODO.txt", "notes/today.md", "scratch.py", "docs/draft.md", "tmp/out.txt"]
     + ["hello.txt", "ideas.md", "plan.md", "config.local.toml", "data/sample.csv", "VERSION.txt"]
@@ -44,6 +70,10 @@ CODE_LINES = (
     + ["names: list[str] = [1, 2]", "import re; import ast", "assert True", "size = 'a' + 1"]
     + ["if True: pass", "from os import *", "l = 0", "debug = None", "print('ready')"]
 )
+FAILING = ("failed", "error")
+"""Outcomes of tests of which one asks why."""
+PASSING = 0.12
+"""Share of questions why a test fails that may be about one that passes."""
 NEW_STEMS = [
     "remarks",
     "todo",
@@ -115,15 +145,35 @@ class PlainSlots:
         return self.pick(COMMANDS)
 
     def text(self) -> str:
-        """A text to write: a common one, or some words that stand in the workspace."""
-        if self.rng.random() < 0.3:
+        """A text to write: a common one, a note with names and numbers, or some words that stand
+        in the workspace."""
+        draw = self.rng.random()
+        if draw < 0.2:
             return self.pick(TEXTS)
+        if draw < 0.65:
+            return self._note()
         words = self.pick(list(self.inventory.text_files.values())).split()
         start, size = self.rng.randrange(len(words)), self.rng.randint(2, 9)
         text = " ".join(words[start : start + size])
         if not re.fullmatch(r"[\w .,:;()=<>/+*@!?'-]{4,80}", text):
             raise NoValue
         return text
+
+    def _note(self) -> str:
+        """A note as people jot it down, with numbers, files, names, colons and quotes."""
+        number, other = (str(self.rng.randrange(1, 400)) for _ in range(2))
+        values = {
+            "number": number,
+            "other": other,
+            "clock": f"{self.rng.randrange(7, 20)}:{self.rng.choice(['00', '15', '30', '45'])}",
+            "version": ".".join(str(self.rng.randrange(0, 12)) for _ in range(3)),
+            "day": self.date(),
+            "person": self.pick(self.inventory.authors).split()[0],
+            "file": self.pick([f for f in self.inventory.tracked if plain(f)]),
+            "word": self.pick(self.inventory.message_words),
+            "second": self.pick(self.inventory.message_words),
+        }
+        return self.pick(NOTES).format(**values)
 
     def new_file(self) -> str:
         """A file that does not exist, in a folder that may not exist either."""
@@ -192,6 +242,26 @@ class PlainSlots:
         return self.pick(
             common + ["invalid-assignment", "invalid-return-type", "call-non-callable"]
         )
+
+    def failing_named_test(self) -> str:
+        """The bare name of a test that fails; now and then of any."""
+        return self.pick([t["symbol"].rpartition("::")[2] for t in self._why() if "symbol" in t])
+
+    def _why(self) -> list[dict[str, str]]:
+        """The tests of whose failure one may ask: those that fail, but for a few draws."""
+        tests = self.inventory.state.get("tests", [])
+        failing = [t for t in tests if t["code"] in FAILING]
+        return failing if failing and self.rng.random() > PASSING else tests
+
+    def named_test(self) -> str:
+        """The bare name of a test."""
+        tests = self.inventory.state.get("tests", [])
+        return self.pick([t["symbol"].rpartition("::")[2] for t in tests if "symbol" in t])
+
+    def test_id(self) -> str:
+        """The node id of one test."""
+        tests = self.inventory.state.get("tests", [])
+        return self.pick([f"{t['file']}::{t['symbol']}" for t in tests if "symbol" in t])
 
     def _another(self, draw: Callable[[], str]) -> str:
         """A draw that gives none of the values of the other slots."""

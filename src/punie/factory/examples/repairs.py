@@ -39,6 +39,7 @@ MISTAKABLE = (
     "top_symbol",
     "documented",
     "named_test",
+    "failing_named_test",
 ) + ("python_file", "text_file", "blamed_file", "test_path", "file_name")
 """Kinds of slot whose value may be misspelt."""
 NAMED = ("symbol", "function", "class_", "top_symbol", "documented")

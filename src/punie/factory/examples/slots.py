@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import PurePosixPath
 
 from punie.factory.examples.inventory import Declaration, Inventory
-from punie.factory.examples.plain_slots import NoValue, PlainSlots, Value, plain
+from punie.factory.examples.plain_slots import FAILING, NoValue, PlainSlots, Value, plain
 
 
 class Slots(PlainSlots):
@@ -124,15 +124,17 @@ class Slots(PlainSlots):
         tests = self.inventory.state.get("tests", [])
         return self.pick([t["symbol"] for t in tests if t["file"] == self.read])
 
-    def named_test(self) -> str:
-        """The bare name of a test."""
-        tests = self.inventory.state.get("tests", [])
-        return self.pick([t["symbol"].rpartition("::")[2] for t in tests if "symbol" in t])
+    def failing_test_path(self) -> str:
+        """A test file in which a test fails; now and then any."""
+        files = sorted({t["file"] for t in self._why()})
+        self.read = self.pick([f for f in files if (self.inventory.root / f).exists()])
+        return self._short(self.read)
 
-    def test_id(self) -> str:
-        """The node id of one test."""
-        tests = self.inventory.state.get("tests", [])
-        return self.pick([f"{t['file']}::{t['symbol']}" for t in tests if "symbol" in t])
+    def failing_test_of_path(self) -> str:
+        """A test that fails in the test file drawn before; where none does, any of it."""
+        tests = [t for t in self.inventory.state.get("tests", []) if t["file"] == self.read]
+        failing = [t for t in tests if t["code"] in FAILING]
+        return self.pick([t["symbol"].rpartition("::")[2] for t in failing or tests])
 
     def changed_file(self) -> str:
         """A file of `git status`."""
@@ -376,6 +378,7 @@ _DEPENDENT = (
     "third_",
     "file_of_class",
     "test_of_path",
+    "failing_test_of",
     "parameter_of",
 )
 """Beginnings of the kinds that rest on an earlier draw."""

@@ -63,7 +63,9 @@ def _decorated(name: str, value: Value, text: str, rng: random.Random) -> str:
     quoted = re.search(r"[`'\"]\{%s\}" % name, text)
     draw = rng.random()
     if name in ("text", "command"):
-        return value if quoted else rng.choice(["'{}'", '"{}"', "`{}`", "{}"]).format(value)
+        around = [sign for sign in ("'", '"', "`", "") if not sign or sign not in value]
+        sign = rng.choice(around)
+        return value if quoted else f"{sign}{value}{sign}"
     if quoted or draw < 0.74:
         return value
     if name in ("symbol", "function") and draw < 0.80 and value.islower():
