@@ -19,7 +19,7 @@ from punie.engine.copying import literals
 from punie.errors import UsageError
 from punie.factory import generate
 from punie.factory.audit import registers
-from punie.factory.examples import selection, wording
+from punie.factory.examples import repairs, selection, wording
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.plain_slots import NoValue
 from punie.factory.examples.slots import Slots
@@ -324,3 +324,17 @@ def test_checkers_are_not_called_on_files_of_the_history_that_are_gone() -> None
         if reads and re.search(r"in c\.files|git_diff\(", intent.program):
             guarded = "list_files(" in intent.program or '!= "deleted"' in intent.program
             assert guarded, intent.name
+
+
+def test_unknown_commits_folders_and_test_ids_are_asked_for_too() -> None:
+    """Only symbols and some files were ever unknown: a made-up commit never was."""
+    for kind, value in (
+        ("hash", "12ab34c"),
+        ("folder", "src/shop"),
+        ("test_id", "tests/test_orders.py::test_tax"),
+        ("python_path", "shop/orders.py"),
+        ("failing_test_path", "tests/test_orders.py"),
+    ):
+        wrong = [repairs.misspelt({"x": value}, {"x": kind}, random.Random(n)) for n in range(20)]
+        assert all(values["x"] != value for values in wrong), kind
+    assert repairs.misspelt({"x": 3}, {"x": "count"}, random.Random(1)) == {}

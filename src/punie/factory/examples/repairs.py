@@ -40,8 +40,11 @@ MISTAKABLE = (
     "documented",
     "named_test",
     "failing_named_test",
-) + ("python_file", "text_file", "blamed_file", "test_path", "file_name")
-"""Kinds of slot whose value may be misspelt."""
+) + (
+    ("python_file", "text_file", "blamed_file", "test_path", "file_name", "test_id", "folder")
+    + ("python_folder", "python_path", "small_python_file", "failing_test_path", "test_place")
+)
+"""Kinds of slot whose value may be misspelt; a commit is made up."""
 NAMED = ("symbol", "function", "class_", "top_symbol", "documented")
 """Kinds of slot whose value may be a name that is declared several times."""
 FIELD = re.compile(r"\.([a-z]+_?[a-z]*)\b(?!\()")
@@ -128,9 +131,12 @@ def _misread(code: str, asked: str, rng: random.Random) -> str:
 
 
 def misspelt(values: dict[str, Any], kinds: dict[str, str], rng: random.Random) -> dict[str, Any]:
-    """The slots' values with a slip in one name, or {} where there is none to misspell."""
+    """The slots' values with a slip in one name, or a commit that is none; {} where there is
+    nothing to misspell."""
     for slot, kind in kinds.items():
         name = values[slot]
+        if kind == "hash":
+            return values | {slot: "".join(rng.choice("0123456789abcdef") for _ in range(7))}
         letters = [m.start() for m in re.finditer(r"[a-z](?=[a-z])", str(name))]
         if kind in MISTAKABLE and len(letters) > 3:
             at = rng.choice(letters[1:])
