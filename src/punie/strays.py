@@ -16,12 +16,15 @@ import secrets
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 MARK = "PUNIE_RUN"
 """Environment variable that holds a run's mark; it begins with that of our process."""
 ROUNDS = 5
 """Looks for marked processes: one may start another while it is being ended."""
+BETWEEN = 0.01
+"""Seconds between two looks that both find none."""
 WATCHER = """\
 exec 3<&0 </dev/null
 (
@@ -156,15 +159,22 @@ def untie(pid: int) -> None:
 
 
 def end_marked(mark: str) -> None:
-    """Kill every process of ours that carries the mark."""
-    wanted = f"{MARK}={mark}".encode()
+    """Kill every process of ours that carries the mark.
+
+    A process that starts another program has no environment for a moment: so it is over only when
+    twice, a little apart, none is found.
+    """
+    wanted, none_before = f"{MARK}={mark}".encode(), False
     for _ in range(ROUNDS):
         found = [pid for pid in _processes() if wanted in _environment(pid).split(b"\0")]
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        if not found:
+        if not found and none_before:
             return
+        none_before = not found
+        if none_before:
+            time.sleep(BETWEEN)
 
 
 def _processes() -> list[int]:

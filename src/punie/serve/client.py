@@ -77,21 +77,12 @@ class ClientSide:
         if not self.abilities.terminals:
             return None
         start, mark = time.monotonic(), strays.new_mark()
-        with _blamed("open a terminal"):
-            made = await self.client.create_terminal(
-                session_id=self.session,
-                command="/bin/sh",
-                args=["-c", command],
-                cwd=str(self.root),
-                env=[schema.EnvVariable(name=strays.MARK, value=mark)],
-                output_byte_limit=self.most,
-            )
-        place: dict[str, Any] = {"session_id": self.session, "terminal_id": made.terminal_id}
+        place = await self._open(command, mark)
         ended: schema.WaitForTerminalExitResponse | None = None
         running = True
         try:
             await self.embed(
-                schema.TerminalToolCallContent(type="terminal", terminal_id=made.terminal_id)
+                schema.TerminalToolCallContent(type="terminal", terminal_id=place["terminal_id"])
             )
             with _blamed("run a command"):
                 with contextlib.suppress(TimeoutError):
@@ -112,6 +103,33 @@ class ClientSide:
             timed_out=ended is None,
             cut=told.truncated,
         )
+
+    async def _open(self, command: str, mark: str) -> dict[str, Any]:
+        """A terminal in which the command runs. Cancelled while the client opens it, end what
+        the client has started all the same."""
+        opening = asyncio.ensure_future(
+            self.client.create_terminal(
+                session_id=self.session,
+                command="/bin/sh",
+                args=["-c", command],
+                cwd=str(self.root),
+                env=[schema.EnvVariable(name=strays.MARK, value=mark)],
+                output_byte_limit=self.most,
+            )
+        )
+        try:
+            with _blamed("open a terminal"):
+                made = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                made = await asyncio.wait_for(opening, PARTING)
+                await self._put_away(self._place(made), mark)
+            strays.end_marked(mark)
+            raise
+        return self._place(made)
+
+    def _place(self, made: schema.CreateTerminalResponse) -> dict[str, Any]:
+        return {"session_id": self.session, "terminal_id": made.terminal_id}
 
     async def _put_away(self, place: dict[str, Any], mark: str) -> None:
         """End what runs with that mark (empty: nothing does) and release the terminal, whatever

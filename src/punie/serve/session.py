@@ -10,6 +10,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 from acp import interfaces, schema
@@ -22,6 +23,7 @@ from punie.serve.client import Abilities
 from punie.serve.sessions import MOST_TITLE, Record, Sessions
 from punie.serve.turn import Turn
 from punie.settings import Settings
+from punie.terminal import visible
 from punie.tool import load_tools, tools_hash
 from punie.trace import keep
 from punie.wrap import Approver, Context, Request, no_objection, unwatched
@@ -66,7 +68,15 @@ class Session:
         block = schema.TextContentBlock(type="text", text=query)
         said = schema.UserMessageChunk(session_update="user_message_chunk", content=block)
         turn.updates.append(said.model_dump(mode="json", by_alias=True, exclude_none=True))
-        self.record.title = self.record.title or " ".join(query[:500].split())[:MOST_TITLE]
+        if not self.record.title:
+            self.record.title = " ".join(query[:500].split())[:MOST_TITLE]
+            await turn.show(
+                schema.SessionInfoUpdate(
+                    session_update="session_info_update",
+                    title=visible(self.record.title),
+                    updated_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+                )
+            )
         try:
             model = await asyncio.shield(self._open_model(self._now()))
             self._asking, context.watcher = turn, turn.watch

@@ -36,6 +36,7 @@ Update: TypeAlias = (
     | schema.ToolCallProgress
     | schema.CurrentModeUpdate
     | schema.ConfigOptionUpdate
+    | schema.SessionInfoUpdate
 )
 
 
