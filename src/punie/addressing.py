@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from punie.declaration import CLASS, Declaration, Spot, group
+from punie.declaration import CLASS, MODULE, Declaration, Spot, group
 from punie.errors import ToolFailure, UsageError
 from punie.outline import Outline
 from punie.pysource import Name
@@ -144,7 +144,7 @@ class Lookup(Outline):
         """What a file declares under a name, else what its first use means."""
         parts, shown = symbol.split("."), self.workspace.relative(path)
         groups = group(d for d in await self.declarations(path) if d.answers(parts))
-        groups = groups or group(await self.attributes(parts, [path]))
+        groups += await self._also_set(parts, [path], groups)
         if groups:
             return self._only(symbol, groups)
         source = self.source(path)
@@ -211,21 +211,38 @@ class Lookup(Outline):
     async def _anywhere(self, symbol: str) -> Target:
         parts = symbol.split(".")
         groups = group(await self.declared(parts))
-        if not groups:
-            files = await self.files_with(parts[-1])
-            groups = group(await self.attributes(parts, files))
-        if not groups:
-            modules = (self.module(path) for path in await self._read())
-            groups = group(m for m in modules if m.answers(parts))
-        outer = [g for g in groups if not g[0].inside_function]
+        groups += await self._also_set(parts, await self.files_with(parts[-1]), groups)
+        ends = (f"{parts[-1]}.py", f"{parts[-1]}.pyi", "__init__.py")
+        named = [self.module(path) for path in await self._read() if path.name in ends]
+        modules = group(m for m in named if m.answers(parts))
+        outer = [g for g in groups if not g[0].inside_function] or (modules if not groups else [])
         if outer:
             # What a function declares for itself is out of others' sight, and rarely meant.
             inner = [g for g in groups if g[0].inside_function]
             note = f"also declared inside functions: {self._list(inner)}" if inner else ""
-            return replace(self._only(symbol, outer), note=note)
+            apart = [m for m in modules if not any(_holds(m[0], g[0]) for g in outer)]
+            return replace(self._only(symbol, outer + apart), note=note)
         if groups:
             return self._only(symbol, groups)
         return await self._inherited(symbol) or await self._used(symbol)
+
+    async def _also_set(
+        self, parts: list[str], files: list[Path], known: list[list[Declaration]]
+    ) -> list[list[Declaration]]:
+        """Attributes of that name that the server does not list; beside known declarations, those
+        that methods set on `self` where no class declares them.
+        """
+        if not known:
+            return group(await self.attributes(parts, files))
+        texts = await self._read()
+        setting = re.compile(rf"\bself\.{parts[-1]}[ \t]*(?::[^=\n]+)?=(?!=)".encode())
+        files = [path for path in files if setting.search(texts.get(path, b""))]
+        found = []
+        for each in await self.attributes(parts, files):
+            owners = [each.container, *await self.bases(each.container)] if each.container else []
+            if not any(c.name == each.name for owner in owners for c in owner.children):
+                found.append(each)
+        return group(found)
 
     async def _inherited(self, symbol: str) -> Target | None:
         """`Child.method` that a base class declares: the nearest base's."""
@@ -247,10 +264,13 @@ class Lookup(Outline):
             if members:
                 note = f"{symbol} is inherited: {members[0].qualified} declares it"
                 return Target(symbol, tuple(m.spot for m in members), tuple(members), note)
-        own = {c.name for c in owners[0][0].children}
+        owner = owners[0][0]
+        source = self.source(owner.spot.path)
+        own = {c.name for c in owner.children} | source.set_on_self(owner.start[0], owner.end[0])
         near = difflib.get_close_matches(name, own, 3, 0.5) or sorted(own)[:LISTED]
         place, there = self._list(owners[:1]), ", ".join(near) or "no members"
-        raise ToolFailure(f"{place} declares no {name!r}; it declares {there}")
+        odd = f"; {source.unparsed}, so some may be unseen" if source.unparsed else ""
+        raise ToolFailure(f"{place} declares no {name!r}; it declares {there}{odd}")
 
     async def _imported_as(self, head: list[str]) -> list[list[Declaration]]:
         """The class of the workspace that is imported under another name, if there is one."""
@@ -333,7 +353,8 @@ class Lookup(Outline):
         )
 
     def _list(self, groups: list[list[Declaration]]) -> str:
-        shown = [f"{g[0].qualified} ({self.show(g[0].spot)})" for g in groups[:LISTED]]
+        names = [f"{'module ' * (g[0].kind == MODULE)}{g[0].qualified}" for g in groups[:LISTED]]
+        shown = [f"{n} ({self.show(g[0].spot)})" for n, g in zip(names, groups, strict=False)]
         more = f", and {len(groups) - LISTED} more" if len(groups) > LISTED else ""
         return ", ".join(shown) + more
 
@@ -344,6 +365,14 @@ def _bare(symbol: str) -> str:
     if len(words) == 2 and words[0].lower() in ("class", "def", "function", "method", "variable"):
         words = words[1:]
     return " ".join(words).strip("`'\"").removesuffix("()")
+
+
+def _holds(module: Declaration, other: Declaration) -> bool:
+    """Whether a module or package is or holds the one that declares something: `app` of `app.app`
+    is hardly meant where `app` itself is declared.
+    """
+    path, inside = module.spot.path, other.spot.path
+    return path == inside or (path.stem == "__init__" and path.parent in inside.parents)
 
 
 def _target(symbol: str | None, things: Iterable[Declaration]) -> Target:

@@ -361,6 +361,12 @@ class Outline:
             if any(at not in offsets.get(path, ()) for at in self.source(path).standing(word))
         ]
 
+    def outside(self) -> str:
+        """Where there are uses outside the workspace, in words."""
+        places = [self.show(Spot(path, line, 1)) for path, line in sorted(self.away)]
+        listed = enumerated(places)
+        return f"uses outside the workspace are not counted ({listed})" if places else ""
+
     def show(self, spot: Spot) -> str:
         """`path:line`."""
         return f"{self.workspace.relative(spot.path)}:{spot.line}"

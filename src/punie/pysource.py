@@ -11,6 +11,7 @@ import codecs
 import inspect
 import keyword
 import re
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,6 +99,7 @@ class Source:
         self.lines = _LINE_END.split(text)
         """Without line ends; a text that ends with one has an empty last line."""
         self._binds: dict[str, bool] = {}
+        self._reason = ""
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -279,8 +281,21 @@ class Source:
     def _tree(self) -> ast.Module | None:
         try:
             return ast.parse(self.text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):  # nested too deep
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # nested too deep
+            line = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
+            version = ".".join(map(str, sys.version_info[:2]))
+            self._reason = f"Punie's Python {version} cannot parse the file{line}"
             return None
+
+    @property
+    def unparsed(self) -> str:
+        """Why nothing is known of the syntax, which may be broken or newer; else empty."""
+        return self._reason if self._tree is None else ""
+
+    def set_on_self(self, first: int, last: int) -> set[str]:
+        """Names of attributes that are plainly set on `self` within some lines."""
+        text = "\n".join(self.lines[first - 1 : last])
+        return set(re.findall(r"\bself\.(\w+)[ \t]*(?::[^=\n]+)?=(?!=)", text))
 
     def assigned(self, name: str) -> list[tuple[int, int]]:
         """Places where a class gets an attribute: in its body, or by a method on its first
@@ -312,13 +327,48 @@ class Source:
 
     def docstring(self, line: int) -> str:
         """Docstring of the class or function whose name stands on a line; of the module on 0."""
-        if not line:
-            return inspect.cleandoc(ast.get_docstring(self._tree) or "") if self._tree else ""
-        node = self._node(line)
+        if self._tree is None:
+            return "" if (at := self._body(line)) is None else self._string(at)
+        node = self._node(line) if line else self._tree
         return inspect.cleandoc(ast.get_docstring(node) or "") if node else ""
+
+    def _body(self, line: int) -> int | None:
+        """Offset behind the colon of the `def` or `class` on a line of text; of 0 the start."""
+        if not 0 < line <= len(self.lines):
+            return None if line else 0
+        head = re.match(r"[ \t]*(?:async[ \t]+)?(?:def|class)\b", self.lines[line - 1])
+        at, depth = self.offset(line, head.end() + 1 if head else 1), 0
+        while head and at < min(len(self.text), self.offset(line, 10_000)):
+            if lexeme := self._lexeme_at(at):
+                at = lexeme.end
+                continue
+            depth += (self.text[at] in "([{") - (self.text[at] in ")]}")
+            at += 1
+            if not depth and self.text[at - 1] == ":":
+                return at
+        return None
+
+    def _string(self, at: int) -> str:
+        """The value of the string that comes next in the text; empty when other code does."""
+        while match := re.compile(r"\s*(?:#[^\r\n]*)?").match(self.text, at):
+            if match.end() == at:
+                break
+            at = match.end()
+        lexeme = self._lexeme_at(at)
+        if lexeme is None or lexeme.start != at or lexeme.formatted:
+            return ""
+        try:
+            value = ast.literal_eval(self.text[at : lexeme.end])
+        except (SyntaxError, ValueError):
+            return ""
+        return inspect.cleandoc(value) if isinstance(value, str) else ""
 
     def signature(self, line: int) -> str:
         """`def name(…) -> type` of the function whose name stands on a line; else empty."""
+        if self._tree is None and 0 < line <= len(self.lines):
+            end = self._body(line)
+            text = self.text[self.offset(line, 1) : end - 1] if end else ""
+            return "" if text.lstrip().startswith("class") else " ".join(text.split())
         node = self._node(line)
         if node is None or isinstance(node, ast.ClassDef):
             return ""

@@ -224,8 +224,13 @@ async def git_show(context: Context, commit: CommitArg) -> GitShowResult:
     found = file_diffs(changes, place)
     files, few = cap(found, DEFAULT_LIMIT)
     cut = fit_hunks(files, context) or few
+    both = f"refname '{commit}' is ambiguous" in done.err
+    says = f"{commit!r} names several things and git takes the tag before the branch: "
     return GitShowResult(
-        parse_error=notes(f"the commit changed {len(found)} files: the list is cut" if few else ""),
+        parse_error=notes(
+            f"{says}give refs/heads/{commit} for the branch" if both else "",
+            f"the commit changed {len(found)} files: the list is cut" if few else "",
+        ),
         hash=header.hash,
         message=header.subject,
         body=header.body,

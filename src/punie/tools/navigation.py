@@ -11,7 +11,6 @@ from punie.addressing import Lookup, Target
 from punie.declaration import MODULE, SCATTERED, Declaration, Spot, rank
 from punie.errors import ToolFailure, UsageError
 from punie.lsp import hover_parts
-from punie.outline import enumerated
 from punie.overlooked import unlisted
 from punie.references import everywhere
 from punie.tool import (
@@ -264,7 +263,7 @@ async def find_references(
         symbol=target.symbol,
         reference_count=len(references),
         references=shown,
-        note="; ".join(note for note in (target.note, found.note, _away(lookup)) if note),
+        note="; ".join(note for note in (target.note, found.note, lookup.outside()) if note),
         truncated=cut,
     )
 
@@ -313,11 +312,15 @@ async def workspace_symbols(
         (path, lookup.place(path, symbol["location"]["range"]["start"]), symbol)
         for path, symbol in await lookup.symbols(parts[-1])
     ]
-    for other in await unlisted(lookup, parts[-1], {f[0] for f in found}):
+    others = await unlisted(lookup, parts[-1], {f[0] for f in found})
+    set_on_self: list[Declaration] = []
+    if not found and not others:
+        set_on_self = await lookup.attributes(parts, await lookup.files_with(parts[-1]))
+    for other in [*others, *set_on_self]:
         found.append((other.spot.path, other.start, {"name": other.name, "kind": other.kind}))
     if len(parts) > 1:
         lists = await asyncio.gather(*(lookup.declarations(p) for p in {f[0] for f in found}))
-        inside = [d for each in lists for d in each if d.answers([*parts[:-1], d.name])]
+        inside = [d for d in sum(lists, set_on_self) if d.answers([*parts[:-1], d.name])]
         fitting = {(d.spot.path, d.start) for d in inside}
         found = [f for f in found if f[:2] in fitting]
     ranked = [(rank(f[2]["name"], parts[-1]), f) for f in found]
@@ -328,7 +331,7 @@ async def workspace_symbols(
     chosen, cut = cap(found, limit)
     paths = list(dict.fromkeys(f[0] for f in chosen))
     lists = await asyncio.gather(*(lookup.declarations(p) for p in paths))
-    known = {(d.spot.path, d.start, d.name): d for each in lists for d in each}
+    known = {(d.spot.path, d.start, d.name): d for d in sum(lists, set_on_self)}
     shown = {path: lookup.workspace.relative(path) for path in paths}
     symbols = []
     for path, start, symbol in chosen:
@@ -377,15 +380,6 @@ async def _from_source(
         if original := source.docstring(line):
             return signature, original
     return signature, docstring
-
-
-def _away(lookup: Lookup) -> str:
-    """Where there are uses outside the workspace, in words."""
-    places = sorted(lookup.away)
-    if not places:
-        return ""
-    listed = enumerated([lookup.show(Spot(path, line, 1)) for path, line in places])
-    return f"uses outside the workspace are not counted ({listed})"
 
 
 def _reference(lookup: Lookup, spot: Spot, is_override: bool) -> SymbolReference:
