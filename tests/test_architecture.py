@@ -26,7 +26,7 @@ LAYERS = (
     ("errors", "approvals"),
     ("settings",),
     ("text", "ends", "diff", "strays", "redact", "answers", "page", "unpacking", "installed"),
-    ("threads",),
+    ("threads", "headless"),
     ("lines",),
     ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "declaration"),
     ("grep", "mentioned", "porcelain", "sweep", "gitconfig", "database", "remembered"),

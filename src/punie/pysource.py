@@ -19,6 +19,8 @@ from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import NamedTuple, TypeGuard
 
+from punie import headless
+
 _LEXEME = re.compile(
     r"""
     \#[^\r\n]*
@@ -328,46 +330,28 @@ class Source:
     def docstring(self, line: int) -> str:
         """Docstring of the class or function whose name stands on a line; of the module on 0."""
         if self._tree is None:
-            return "" if (at := self._body(line)) is None else self._string(at)
+            return (
+                ""
+                if (at := self._body(line)) is None
+                else headless.string(self.text, at, self._behind)
+            )
         node = self._node(line) if line else self._tree
         return inspect.cleandoc(ast.get_docstring(node) or "") if node else ""
 
     def _body(self, line: int) -> int | None:
-        """Offset behind the colon of the `def` or `class` on a line of text; of 0 the start."""
+        """Offset of the body of the `def` or `class` on a line of text; of 0 that of the text."""
         if not 0 < line <= len(self.lines):
             return None if line else 0
-        head = re.match(r"[ \t]*(?:async[ \t]+)?(?:def|class)\b", self.lines[line - 1])
-        at, depth = self.offset(line, head.end() + 1 if head else 1), 0
-        while head and at < min(len(self.text), self.offset(line, 10_000)):
-            if lexeme := self._lexeme_at(at):
-                at = lexeme.end
-                continue
-            depth += (self.text[at] in "([{") - (self.text[at] in ")]}")
-            at += 1
-            if not depth and self.text[at - 1] == ":":
-                return at
-        return None
+        return headless.body(self.text, self.offset(line, 1), self._behind)
 
-    def _string(self, at: int) -> str:
-        """The value of the string that comes next in the text; empty when other code does."""
-        while match := re.compile(r"\s*(?:#[^\r\n]*)?").match(self.text, at):
-            if match.end() == at:
-                break
-            at = match.end()
-        lexeme = self._lexeme_at(at)
-        if lexeme is None or lexeme.start != at or lexeme.formatted:
-            return ""
-        try:
-            value = ast.literal_eval(self.text[at : lexeme.end])
-        except (SyntaxError, ValueError):
-            return ""
-        return inspect.cleandoc(value) if isinstance(value, str) else ""
+    def _behind(self, at: int) -> int | None:
+        """The end of the comment or string that an offset is in."""
+        return lexeme.end if (lexeme := self._lexeme_at(at)) else None
 
     def signature(self, line: int) -> str:
         """`def name(…) -> type` of the function whose name stands on a line; else empty."""
         if self._tree is None and 0 < line <= len(self.lines):
-            end = self._body(line)
-            text = self.text[self.offset(line, 1) : end - 1] if end else ""
+            text = self.text[self.offset(line, 1) : (self._body(line) or 1) - 1]
             return "" if text.lstrip().startswith("class") else " ".join(text.split())
         node = self._node(line)
         if node is None or isinstance(node, ast.ClassDef):
