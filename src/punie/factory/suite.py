@@ -114,6 +114,13 @@ def load_suite(name: str) -> Suite:
     return Suite(table.get("name", path.stem), digest, tuple(table["workspaces"]), tuple(cases))
 
 
+def frozen() -> dict[str, str]:
+    """SHA-256 of the suites that never change, by name."""
+    lines = (FOLDER / "SHA256SUMS").read_text("utf-8").splitlines()
+    pairs = (line.split() for line in lines if line.strip())
+    return {Path(file).stem: sha256 for sha256, file in pairs}
+
+
 class AsReference:
     """Approves only what a reference program of the case would do itself.
 

@@ -19,7 +19,7 @@ from punie.factory.corpus import Source
 from punie.factory.fuse import FuseOptions
 from punie.factory.gate import Gate
 from punie.factory.quantize import QuantizeOptions
-from punie.factory.suite import Suite, load_suite
+from punie.factory.suite import Suite, frozen, load_suite
 from punie.factory.training.options import TrainOptions
 from punie.models.releases import NAME, SHIPPED
 
@@ -170,6 +170,23 @@ def read(path: Path, known: Sequence[str]) -> Recipe:
                 for each in suite.workspaces
                 if sources and each not in sources
             ]
+    kept = frozen()
+    mistakes += [
+        f"[validate] suite {suite.name!r} is not the one of that name that is frozen"
+        f" (SHA-256 {suite.sha256[:12]}…, not {kept[suite.name][:12]}…): give it another name"
+        for suite in suites
+        if kept.get(suite.name, suite.sha256) != suite.sha256
+    ]
+    if release and release.promote and not release.gate.of_specification:
+        mistakes.append(
+            "[release] promote = true: the gate asks for less than the specification does;"
+            " such a release can be made, but not be put into use"
+        )
+    if release and release.gate.regression and graded and not graded.against:
+        mistakes.append(
+            "[release.gate] regression = true compares with the model in use:"
+            ' [validate] against must be "released"'
+        )
     if release and release.gate.suite not in {suite.name for suite in suites}:
         mistakes.append(f"[release] the gate asks for suite {release.gate.suite!r}: not validated")
     if release and release.name and (not NAME.fullmatch(release.name) or release.name == SHIPPED):

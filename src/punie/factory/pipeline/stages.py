@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from punie import __version__
 from punie.errors import ModelUnavailable, PunieError, StageFailed
 from punie.factory import benchmark, corpus, fuse, generate, intents, quantize, validate
 from punie.factory.audit import run as auditing
@@ -154,7 +155,8 @@ def _validate(plan: Plan) -> dict[str, Any]:
     for suite in plan.recipe.suites:
         for suffix, (spec, sha256) in specs.items():
             path = plan.root / "validation" / f"{suite.name}{suffix}.json"
-            key = digest(suite.sha256, sha256, _tools())
+            asked = [repr(plan.recipe.sources.get(name)) for name in suite.workspaces]
+            key = digest(suite.sha256, sha256, _tools(), asked, __version__)
             report = _kept(path, key)
             if report is None:
                 plan.log.line(f"validate: {suite.name}, {spec}")
@@ -197,16 +199,24 @@ def _remember(report: dict[str, Any]) -> None:
 
 
 def _released(plan: Plan) -> dict[str, str]:
-    """Name and hash of the model in use; of the one before, if that is the plan's own model."""
+    """Name and hash of the model in use; of the one before, if that is the plan's own model.
+
+    Raises StageFailed when the model in use is damaged: nothing else may stand in for it."""
     own = plan.sha(plan.model("validate"))
-    for name in reversed(releases.history()):
+    history = releases.history()
+    for name in reversed(history):
         try:
             sha256 = (
                 str(read_card(SHIPPED_ADAPTER)["sha256"])
                 if name == releases.SHIPPED
                 else releases.find(name).sha256
             )
-        except PunieError:
+        except PunieError as error:
+            if name == history[-1]:
+                raise StageFailed(
+                    f"the model in use cannot be compared with: {error}\n"
+                    "  take another: punie models use NAME, or punie models rollback"
+                ) from error
             continue
         if sha256 != own:
             return {"name": name, "sha256": sha256}
