@@ -212,9 +212,11 @@ def test_a_workspace_that_changes_meanwhile_is_told(corpus: Path, tmp_path: Path
 def test_the_report_says_what_was_checked_and_how_long_it_took(made: Path) -> None:
     report = json.loads((made / "meta.json").read_text())
     assert report["second ways"]["examples"] == 16
-    assert report["second ways"]["tools"]["git_diff"]["way"] == "git diff --numstat"
+    ways = {(row["tool"], row["field"]): row["how"] for row in report["second ways"]["fields"]}
+    assert ways["git_diff", "GitDiffResult.additions"] == "git diff --numstat"
     assert report["spent"]["tools"]["ruff_check"]["calls"] > 0
-    assert "| ruff_check | ruff's concise text |" in (made / "report.md").read_text()
+    page = (made / "report.md").read_text()
+    assert "| ruff_check | RuffResult.violation_count | ruff's concise text |" in page
 
 
 @pytest.mark.parametrize(
