@@ -24,6 +24,7 @@ from punie.errors import ToolFailure
 from punie.jsonrpc import Connection, Gone, Refused
 from punie.settings import Settings
 from punie.sweep import CHANGED, Sweep, look
+from punie.text import is_utf8
 from punie.workspace import Workspace, child_environment, program
 
 PATIENCE = 12.0
@@ -248,7 +249,8 @@ class Server:
 
 
 async def _tell(connection: Connection, changes: Iterable[tuple[str, int]]) -> None:
-    events = [{"uri": Path(path).as_uri(), "type": kind} for path, kind in changes]
+    named = [(path, kind) for path, kind in changes if path.isascii() or is_utf8(path)]
+    events = [{"uri": Path(path).as_uri(), "type": kind} for path, kind in named]
     await connection.notify("workspace/didChangeWatchedFiles", {"changes": events})
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from punie.declaration import CLASS, FIELD, MODULE, Declaration, Spot
-from punie.places import Places
+from punie.places import Places, uri_of
 from punie.places import path_of as path_of
 from punie.pysource import Name, Source, source
 from punie.wrap import Context
@@ -59,7 +59,7 @@ class Outline:
         """The server's answer to `textDocument/<method>` about a place."""
         marked = spot.line == 1 and self.source(spot.path).marked
         position = {"line": spot.line - 1, "character": spot.column - 1 + marked}
-        document = {"uri": spot.path.as_uri()}
+        document = {"uri": uri_of(spot.path)}
         params = {"textDocument": document, "position": position} | more
         answer = await self._ask(f"textDocument/{method}", params)
         if method == "references":
@@ -70,7 +70,7 @@ class Outline:
     async def declarations(self, path: Path) -> list[Declaration]:
         """The declarations of a file, each before its children."""
         if path not in self._declared:
-            params = {"textDocument": {"uri": path.as_uri()}}
+            params = {"textDocument": {"uri": uri_of(path)}}
             tree = await self._ask("textDocument/documentSymbol", params)
             known, declared = _kept.get(path, (None, []))
             if known is None or known != tree:

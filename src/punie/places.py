@@ -7,12 +7,15 @@ the project, where it finds a configuration there.
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from punie.errors import ToolFailure
 from punie.sweep import PASSED, PYTHON
+from punie.text import is_utf8
 from punie.workspace import ENVIRONMENT, shared_path
 
 
@@ -83,6 +86,17 @@ class Places:
             elif not packaged:
                 away.append((path, start["line"] + 1))
         return list(kept.values()), away
+
+
+def uri_of(path: Path) -> str:
+    """The `file:` URI of a path. Raises ToolFailure for a name that is not UTF-8."""
+    if not is_utf8(str(path)):
+        shown = os.fsencode(path.name).decode(errors="backslashreplace")
+        raise ToolFailure(
+            f"the file name '{shown}' is not UTF-8, so the language server cannot be asked about"
+            " it: rename the file"
+        )
+    return path.as_uri()
 
 
 @lru_cache(maxsize=4096)

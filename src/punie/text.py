@@ -107,3 +107,12 @@ def _strict(data: bytes, codec: str) -> str:
         return data.decode(codec)
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not {codec} text (byte {error.start})") from None
+
+
+def is_utf8(path: str) -> bool:
+    """Whether a name on disk is text: the language server ends at one that is not."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
