@@ -229,9 +229,7 @@ async def git_log(context: Context, path: PathArg = ".", count: CountArg = 10) -
     output = await repository.commits(most + 1)  # one more, to know whether there are more
     found = [_commit(repository, *parts) for parts in parse_log(output)]
     commits, total, told = found[:most], len(found[:most]), []
-    if len(found) > most == count:
-        told.append(f"only the newest {count} were asked for, there are more: count=0 counts all")
-    elif len(found) > most:  # the cap stopped it, not the caller: count them all
+    if len(found) > most != count:  # the cap stopped it, not the caller: count them all
         everything = int((await repository.git("rev-list", "--count", "HEAD")).stdout)
         total = min(everything, count or everything)
     wide = []
