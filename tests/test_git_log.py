@@ -86,7 +86,7 @@ def test_count_limits_the_log_and_the_cap_says_so(tmp_path: Path) -> None:
         assert (result.commit_count, len(result.commits), result.truncated) == (total, listed, cut)
     few = log(root)
     assert (few.commit_count, few.truncated) == (10, False)
-        assert few.parse_error is None  # as many as were asked for: nothing to add
+    assert few.parse_error is None  # as many as were asked for: nothing to add
     whole = log(root, path="a.py", count=0)
     assert (whole.commit_count, whole.parse_error) == (1, None)
     assert log(root, path="a.py", count=1).parse_error is None
