@@ -38,7 +38,7 @@ FILES: dict[str, str | bytes] = {
     "bin/tool": "#!/usr/bin/env python3\n# by_script\nfrom app.core import by_script\n",
     "ci.yml": "run: python -m app.core.by_shell\nname: by_script and entry\n",
     "notes.ipynb": '{"cells": [{"source": ["by_notebook()"]}]}\n',
-    "page.html": "<p>by_template</p>\n{{ by_template() }}\n",
+    "page.html": "<p>by_template</p>\n{{ by_template() }}\n{{ 1 }} by_template {% x %}\n",
     "README.md": "".join(f"Call {name}, or Point and LIMIT.\n" for name in NAMES),
     "pyproject.toml": '[project]\nname = "app"\n\n[project.scripts]\napp = "app.core:entry"\n',
     "tests/test_core.py": (

@@ -45,6 +45,7 @@ def used(root: Path, declarations: list[Declaration]) -> Callable[[str, str], bo
         owners = {thing.container.name}
     name = re.escape(thing.name)
     qualified = re.compile(rf"(\w+)[.:]{name}(?!\w)")
+    inside = re.compile(rf"(?:\{{[{{%]|\$\{{|<%)(?:(?![%}}]\}}|%>).){{0,400}}?(?<!\w){name}(?!\w)")
     scripts: dict[str, bool] = {}
 
     def script(file: str) -> bool:
@@ -59,7 +60,7 @@ def used(root: Path, declarations: list[Declaration]) -> Callable[[str, str], bo
         if suffix in CODE:
             return True
         if suffix in TEMPLATES:
-            return bool(re.search(r"\{\{|\{%|\$\{|<%", line))
+            return bool(inside.search(line))
         if not suffix and script(file):
             return not line.lstrip().startswith("#")
         return any(match[1] in owners for match in qualified.finditer(line))
