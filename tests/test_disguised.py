@@ -21,7 +21,7 @@ FILES: dict[str, str | bytes] = {
         + "LIMIT = 1\n\n\nclass Commented: ...\n\n\n"
         "@dataclass\nclass Point:\n    v: int = 0\n\n    def __enter__(self): ...\n\n"
         "    def held(self): ...\n\n\n"
-        "class Keeper(Protocol):\n    def held(self): ...\n"
+        "class Keeper(\n    Protocol,\n):\n    def held(self): ...\n"
     ),
     "app/use.py": (
         "import importlib\n\nimport app\nfrom app.core import Keeper, Point, replace\n\n\n"

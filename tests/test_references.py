@@ -246,3 +246,19 @@ def test_columns_count_characters_behind_emoji_cjk_and_tabs(ask: Session) -> Non
     assert declared(ask("goto_definition", file_path="wide.py", line=6, column=column)) == [
         "wide.py:4:7"
     ]
+
+
+def test_the_overloads_of_an_override_are_no_uses(ask: Session) -> None:
+    head = "from typing import overload\n\n\n"
+    overloads = "".join(
+        f"    @overload\n    def fetch(self, key: {kind}) -> {kind}: ...\n"
+        for kind in ("int", "str")
+    )
+    body = "    def fetch(self, key):\n        return key\n"
+    parts = [f"class Store:\n{overloads}{body}", f"class Cache(Store):\n{overloads}{body}"]
+    write(ask.root, {"stores.py": head + "\n\n".join(parts) + "\n\nCache().fetch(1)\n"})
+    try:
+        result = ask("find_references", symbol="Store.fetch")
+        assert [r.preview for r in result.references] == ["Cache().fetch(1)"]
+    finally:
+        (ask.root / "stores.py").unlink()

@@ -6,6 +6,7 @@ the thing, too. Told are places that are hardly anything else: prose is not.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -15,7 +16,6 @@ from pathlib import Path, PurePosixPath
 from punie.declaration import Declaration, Spot
 from punie.outline import Outline
 
-PYTHON = frozenset({".py", ".pyi", ".pyw"})
 CODE = frozenset({".ipynb", ".pyx", ".pxd", ".xsh", ".pth"})
 """Files in which a word is a name of Python, though no language server reads them."""
 TEMPLATES = frozenset({".html", ".htm", ".jinja", ".jinja2", ".j2", ".mako", ".tmpl", ".tpl"})
@@ -50,7 +50,8 @@ def used(root: Path, declarations: list[Declaration]) -> Callable[[str, str], bo
 
     def script(file: str) -> bool:
         if file not in scripts:
-            with (root / file).open("rb") as opened:
+            first = b""
+            with contextlib.suppress(OSError), (root / file).open("rb") as opened:
                 first = opened.readline(200)
             scripts[file] = first.startswith(b"#!") and b"python" in first
         return scripts[file]

@@ -23,6 +23,8 @@ LOOKED_UP = 300
 """Places that are looked up for one answer."""
 FIRST = 2
 """Places of a file without known uses that tell whether the server leaves the file out."""
+BASES = re.compile(r"\w+\s*(?:\[[^\]]*\]\s*)?\([^)]*")
+"""A class's name with its bases, from the name on; they may stand on several lines."""
 
 
 @dataclass
@@ -98,9 +100,10 @@ async def _protocol(outline: Outline, spot: Spot) -> str:
         return ""
     for each in await outline.declarations(spot.path):
         if each.spot == spot and each.container is not None and each.member:
-            at = each.container.spot
-            header = outline.source(spot.path).line(at.line)
-            return each.container.name if re.search(r"\bProtocol\b", header) else ""
+            at, source = each.container.spot, outline.source(spot.path)
+            bases = BASES.match(source.text, source.offset(at.line, at.column))
+            named = bases and re.search(r"\bProtocol\b", bases[0])
+            return each.container.name if named else ""
     return ""
 
 

@@ -330,11 +330,8 @@ class Source:
     def docstring(self, line: int) -> str:
         """Docstring of the class or function whose name stands on a line; of the module on 0."""
         if self._tree is None:
-            return (
-                ""
-                if (at := self._body(line)) is None
-                else headless.string(self.text, at, self._behind)
-            )
+            at = self._body(line)
+            return "" if at is None else headless.string(self.text, at, self._behind)
         node = self._node(line) if line else self._tree
         return inspect.cleandoc(ast.get_docstring(node) or "") if node else ""
 

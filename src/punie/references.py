@@ -143,7 +143,7 @@ async def overriding(outline: Outline, declarations: list[Declaration]) -> list[
     """The methods that override a method."""
     methods = [d for d in declarations if d.container and d.kind in METHODS]
     found = [o for d in methods for o in await outline.implementations(d.spot)]
-    return [o for o in found if o.kind and o not in declarations]
+    return [o for o in await outline.whole(found) if o.kind and o not in declarations]
 
 
 async def overridden(outline: Outline, declarations: list[Declaration]) -> str:

@@ -55,7 +55,7 @@ async def unsaid(outline: Outline, declarations: list[Declaration], found: Uses)
         places += await in_type_comments(outline, thing)
     if places := [place for place in places if place not in found.settled]:
         said.append(f"the word {thing.name} stands as text in {enumerated(places)}")
-    if not whole and not seen:
+    if not whole:
         said.append(f"not all files could be searched for the word {thing.name}")
     return "; ".join(said)
 
