@@ -39,7 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import repos
 from punie.demo import create
-from punie.lsp import Server
+from punie.navigation.lsp import Server
 from punie.settings import Settings
 from punie.tool import load_tools
 from punie.workspace import Workspace

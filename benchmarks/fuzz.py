@@ -29,9 +29,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from parsers import CASES, TARGETS
-from punie import gitconfig, porcelain, testrun
+from punie import testrun
 from punie.demo import create
-from punie.repository import ENVIRONMENT, GIT
+from punie.git import gitconfig, porcelain
+from punie.git.repository import ENVIRONMENT, GIT
 from punie.settings import Settings
 from punie.workspace import Workspace, program
 from punie.wrap import Allow, Context

@@ -20,7 +20,7 @@ from typing import Any
 
 from punie.factory.corpus import load_recipe
 from punie.factory.corpus.sdist import cache_dir, fetch, unpack
-from punie.lsp import Server
+from punie.navigation.lsp import Server
 from punie.settings import Settings
 from punie.tool import load_tools
 from punie.workspace import Workspace

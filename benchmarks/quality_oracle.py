@@ -31,7 +31,7 @@ from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
 from punie.factory.corpus import build
-from punie.lsp import LanguageServer
+from punie.navigation.lsp import LanguageServer
 from punie.settings import Settings
 from punie.testrun import run_pytest
 from punie.tool import Tool

@@ -19,9 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from punie.lsp import Server
+from punie.navigation.lsp import Server
+from punie.navigation.sweep import Sweep, look
 from punie.settings import Settings
-from punie.sweep import Sweep, look
 from punie.workspace import Workspace
 
 

@@ -12,13 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from punie import gitconfig
-from punie.answers import SHAPES, misfit
 from punie.engine.copying import literals
 from punie.errors import PunieError
-from punie.jsonrpc import receive
-from punie.lsp import hover_parts
-from punie.porcelain import (
+from punie.git import gitconfig
+from punie.git.porcelain import (
     parse_blame,
     parse_branches,
     parse_diff,
@@ -26,8 +23,11 @@ from punie.porcelain import (
     parse_show,
     parse_status,
 )
+from punie.navigation.answers import SHAPES, misfit
+from punie.navigation.jsonrpc import receive
+from punie.navigation.lsp import hover_parts
+from punie.navigation.pysource import Source
 from punie.prompt import DIALECTS, parse
-from punie.pysource import Source
 from punie.testrun import read_report
 from punie.tools.quality import read_lint, read_types
 from punie.workspace import Workspace

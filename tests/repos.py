@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, cast
 
-from punie.lsp import LanguageServer
+from punie.navigation.lsp import LanguageServer
 from punie.settings import Settings
 from punie.tool import Tool
 from punie.workspace import Workspace

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from punie.jsonrpc import Connection
-from punie.lsp import Server
+from punie.navigation.jsonrpc import Connection
+from punie.navigation.lsp import Server
 from punie.settings import Settings
 from punie.tool import Result, load_tools
 from punie.workspace import Workspace

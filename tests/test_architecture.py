@@ -23,16 +23,48 @@ HEAVY = {
 }  # fmt: skip
 
 LAYERS = (
-    ("errors", "approvals"),
+    ("errors", "approvals", "navigation", "git"),
     ("settings",),
-    ("text", "ends", "diff", "strays", "redact", "answers", "page", "unpacking", "installed"),
-    ("threads", "headless"),
+    (
+        "text",
+        "ends",
+        "diff",
+        "strays",
+        "redact",
+        "navigation.answers",
+        "page",
+        "unpacking",
+        "navigation.installed",
+    ),
+    ("threads", "navigation.headless"),
     ("lines",),
-    ("workspace", "jsonrpc", "tool", "pysource", "prompt", "undo", "declaration"),
-    ("grep", "mentioned", "porcelain", "sweep", "gitconfig", "database", "remembered"),
-    ("lsp", "wrap", "repository", "instrument", "engine"),
-    ("addressing", "listing", "outline", "places"),
-    ("references", "overlooked", "keywords", "silence", "disguised"),
+    (
+        "workspace",
+        "navigation.jsonrpc",
+        "tool",
+        "navigation.pysource",
+        "prompt",
+        "undo",
+        "navigation.declaration",
+    ),
+    (
+        "grep",
+        "mentioned",
+        "git.porcelain",
+        "navigation.sweep",
+        "git.gitconfig",
+        "database",
+        "remembered",
+    ),
+    ("navigation.lsp", "wrap", "git.repository", "instrument", "engine"),
+    ("navigation.addressing", "listing", "navigation.outline", "navigation.places"),
+    (
+        "navigation.references",
+        "navigation.overlooked",
+        "navigation.keywords",
+        "navigation.silence",
+        "navigation.disguised",
+    ),
     ("reporter", "terminal", "testrun"),
     ("tools", "sandbox", "engine.llama", "engine.mlx", "engine.http", "engine.scripted"),
     ("agent",),
@@ -92,7 +124,7 @@ def test_every_module_has_its_place() -> None:
 def test_imports_point_one_way() -> None:
     pairs = list(edges())
     assert ("punie.agent", "punie.sandbox") in pairs
-    assert ("punie.tools.navigation", "punie.addressing") in pairs
+    assert ("punie.tools.navigation", "punie.navigation.addressing") in pairs
     assert [(a, b) for a, b in pairs if layer(a) < layer(b) and not public(a, b)] == []
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from punie.lsp import Server
+from punie.navigation.lsp import Server
 from punie.sandbox import Outcome, Sandbox
 from punie.settings import Settings
 from punie.tool import DEFAULT_LIMIT, Item, Result, load_tools

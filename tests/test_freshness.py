@@ -11,8 +11,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from punie.lsp import Server
-from punie.sweep import CHANGED, CREATED, DELETED, TICK, Look, Stamp, Sweep, look, stamps
+from punie.navigation.lsp import Server
+from punie.navigation.sweep import CHANGED, CREATED, DELETED, TICK, Look, Stamp, Sweep, look, stamps
 from repos import commit, git, repository, write
 from servers import FILES, at, names, places, run, serving
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from parsers import CASES, TARGETS
-from punie.jsonrpc import receive
+from punie.navigation.jsonrpc import receive
 from punie.prompt import COMPACT, QWEN3_CODER, parse
 
 PATIENT = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from punie import gitconfig
-from punie.repository import Repository
+from punie.git import gitconfig
+from punie.git.repository import Repository
 from punie.tool import load_tools
 from punie.workspace import Workspace
 from repos import ask, git, repository, write

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import repos
-from punie.lsp import Server
+from punie.navigation.lsp import Server
 from punie.tool import Tool, load_tools
 from punie.workspace import Workspace
 from punie.wrap import Context, call

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from punie.errors import ToolFailure
-from punie.jsonrpc import Connection
-from punie.lsp import Server
+from punie.navigation.jsonrpc import Connection
+from punie.navigation.lsp import Server
 from punie.tool import load_tools
 from punie.wrap import Context, call
 from repos import write
@@ -181,7 +181,7 @@ def test_the_server_ends_by_itself_when_our_process_is_killed(tmp_path: Path) ->
     code = f"""
 import asyncio, os, signal
 from pathlib import Path
-from punie.lsp import Server
+from punie.navigation.lsp import Server
 from punie.tool import load_tools
 from punie.wrap import Context, call
 from punie.settings import Settings

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from punie.pysource import Source
+from punie.navigation.pysource import Source
 from servers import Session, session
 from shop_package import places
 

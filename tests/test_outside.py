@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from punie.installed import installed
-from punie.sweep import MOST_NAMED, Sweep, look, stamps
+from punie.navigation.installed import installed
+from punie.navigation.sweep import MOST_NAMED, Sweep, look, stamps
 from punie.workspace import Workspace
 from repos import commit, repository, write
 from servers import Session, session

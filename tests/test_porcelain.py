@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from punie.errors import ToolFailure
-from punie.porcelain import (
+from punie.git.porcelain import (
     BINARY,
     Blamed,
     Branch,

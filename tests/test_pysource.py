@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from punie.pysource import Source
+from punie.navigation.pysource import Source
 
 
 def test_names_are_those_of_code_and_of_f_string_fields() -> None:

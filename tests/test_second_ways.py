@@ -16,7 +16,7 @@ from punie.factory.examples.comparison import Facts, compare
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.ways import HOW, UNCHECKED
 from punie.factory.examples.workshop import SETTINGS
-from punie.lsp import Server
+from punie.navigation.lsp import Server
 from punie.tool import Item, Result, load_tools, models, own_tools
 from punie.workspace import Workspace
 from punie.wrap import Allow, Context, call

@@ -29,7 +29,7 @@ asyncio.run(call(load_tools()[sys.argv[1]], context(Path.cwd()), {}))
 SERVER = """
 import asyncio
 from pathlib import Path
-from punie.jsonrpc import Connection
+from punie.navigation.jsonrpc import Connection
 from punie.workspace import child_environment
 async def run():
     env = child_environment()

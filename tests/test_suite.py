@@ -16,7 +16,7 @@ from punie.engine.scripted import ScriptedEngine
 from punie.errors import UsageError
 from punie.factory.corpus import load_recipe
 from punie.factory.suite import FOLDER, Case, Judge, Verdict, holds, load_suite, unmet, wilson
-from punie.lsp import Server
+from punie.navigation.lsp import Server
 from punie.sandbox import Sandbox
 from punie.settings import Settings
 from punie.tool import load_tools

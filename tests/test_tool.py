@@ -15,7 +15,7 @@ from pydantic import Field
 
 from punie import demo
 from punie.errors import UsageError
-from punie.lsp import Server
+from punie.navigation.lsp import Server
 from punie.tool import (
     Doc,
     Effect,

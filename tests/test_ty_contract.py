@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from punie.lsp import Server
+from punie.navigation.lsp import Server
 from repos import write
 from servers import TY, alive, at, bare, names, places, run
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from punie.jsonrpc import Gone
-from punie.lsp import Server
+from punie.navigation.jsonrpc import Gone
+from punie.navigation.lsp import Server
 from repos import repository, write
 from servers import FILES, at, bare, places, run
 

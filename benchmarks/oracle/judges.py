@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any, Protocol
 
-from punie.jsonrpc import Connection, Refused
-from punie.outline import path_of
+from punie.navigation.jsonrpc import Connection, Refused
+from punie.navigation.outline import path_of
 from scopes import Place
 
 SECONDS = 120.0

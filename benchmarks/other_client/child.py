@@ -17,7 +17,7 @@ from typing import Any
 
 async def punie(root: Path) -> None:
     """Answer with our tools."""
-    from punie.lsp import Server
+    from punie.navigation.lsp import Server
     from punie.settings import Settings
     from punie.tools.navigation import (
         DocumentSymbol,

@@ -33,7 +33,7 @@ from statistics import median
 from typing import Any
 
 from punie.factory.corpus import build
-from punie.lsp import Server
+from punie.navigation.lsp import Server
 from punie.settings import Settings
 from punie.workspace import Workspace
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import repos
-from punie.porcelain import (
+from punie.git.porcelain import (
     BLAME_FORMAT,
     BRANCH_FORMAT,
     DIFF_FORMAT,
@@ -20,7 +20,7 @@ from punie.porcelain import (
     SHOW_FORMAT,
     STATUS_FORMAT,
 )
-from punie.repository import GIT
+from punie.git.repository import GIT
 from punie.workspace import child_environment, program
 
 Bare = Callable[[], Awaitable[int | None]]

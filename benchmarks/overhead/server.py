@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from punie.lsp import Server
+from punie.navigation.lsp import Server
 from punie.settings import Settings
 from punie.tool import load_tools
 from punie.workspace import Workspace

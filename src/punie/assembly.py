@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from punie.agent import Agent
-from punie.lsp import Server
 from punie.models.spec import Model, open_model
+from punie.navigation.lsp import Server
 from punie.remembered import Remembered
 from punie.sandbox import Sandbox
 from punie.settings import Settings

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from punie.errors import ToolFailure, UsageError
-from punie.repository import ENVIRONMENT, GIT, is_whole
+from punie.git.repository import ENVIRONMENT, GIT, is_whole
 from punie.workspace import SKIPPED, Workspace
 
 Listing = dict[bytes, os.stat_result]

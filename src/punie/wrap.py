@@ -20,7 +20,7 @@ from punie.tool import DEFAULT_LIMIT, Effect, Item, Result, Tool, short
 from punie.workspace import Completed, Workspace
 
 if TYPE_CHECKING:
-    from punie.lsp import LanguageServer
+    from punie.navigation.lsp import LanguageServer
 
 LOG = logging.getLogger("punie")
 T = TypeVar("T")

@@ -18,8 +18,8 @@ from punie.factory import corpus, measures
 from punie.factory.paired import latency, paired
 from punie.factory.sampling import Draw, Sampled
 from punie.factory.suite import AsReference, Case, Judge, Suite, Verdict, unmet, wilson
-from punie.lsp import Server
 from punie.models.spec import Model
+from punie.navigation.lsp import Server
 from punie.sandbox import Sandbox
 from punie.settings import Settings
 from punie.tool import load_tools

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from punie.errors import ToolFailure
-from punie.porcelain import (
+from punie.git.porcelain import (
     BINARY,
     DIFF_FORMAT,
     STATUS_FORMAT,
@@ -21,7 +21,7 @@ from punie.porcelain import (
     parse_log,
     parse_status,
 )
-from punie.repository import Repository
+from punie.git.repository import Repository
 from punie.tool import DEFAULT_LIMIT, Doc, Effect, Item, PathArg, Result, cap, tool
 from punie.wrap import Context, middle_cut, notes
 

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from punie.errors import ToolFailure
-from punie.porcelain import (
+from punie.git.porcelain import (
     BLAME_FORMAT,
     BRANCH_FORMAT,
     SHOW_FORMAT,
@@ -21,7 +21,7 @@ from punie.porcelain import (
     parse_log,
     parse_show,
 )
-from punie.repository import Repository
+from punie.git.repository import Repository
 from punie.tool import DEFAULT_LIMIT, Doc, Effect, Item, LineArg, Result, cap, tool
 from punie.tools.git import GitFileDiff, asked, file_diffs, fit_hunks
 from punie.workspace import Completed

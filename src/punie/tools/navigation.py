@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from punie.addressing import Lookup, Target
-from punie.declaration import MODULE, SCATTERED, Declaration, Spot, rank
 from punie.errors import ToolFailure, UsageError
-from punie.lsp import hover_parts
-from punie.overlooked import unlisted
-from punie.references import everywhere
+from punie.navigation.addressing import Lookup, Target
+from punie.navigation.declaration import MODULE, SCATTERED, Declaration, Spot, rank
+from punie.navigation.lsp import hover_parts
+from punie.navigation.overlooked import unlisted
+from punie.navigation.references import everywhere
 from punie.tool import (
     DEFAULT_LIMIT,
     ColumnArg,

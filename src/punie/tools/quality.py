@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field
 
 from punie.errors import ToolFailure
-from punie.repository import ENVIRONMENT, GIT
+from punie.git.repository import ENVIRONMENT, GIT
 from punie.testrun import interpreter
 from punie.tool import DEFAULT_LIMIT, Effect, Item, LimitArg, PathArg, Result, cap, tool
 from punie.workspace import Completed, Workspace, program

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from punie.factory.audit.data import SPLITS, named
 from punie.factory.audit.findings import Finding
+from punie.factory.examples.keeping import write_whole
 
 FILE = "audit.json"
 
@@ -28,13 +29,8 @@ def write(folder: Path, sha256: str, norms: str, findings: Sequence[Finding]) ->
     }
     for severity, name in kinds.items():
         told[name] = {f.name: f.text for f in findings if f.severity == severity}
-    path, fresh = folder / FILE, folder / f"{FILE}.new"
-    try:
-        fresh.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
-        fresh.replace(path)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
+    path = folder / FILE
+    write_whole(path, json.dumps(told, indent=1) + "\n")
     return path
 
 

@@ -21,7 +21,7 @@ from punie.errors import ToolFailure
 from punie.factory.examples import second_way
 from punie.factory.examples.comparison import Comparison
 from punie.factory.examples.inventory import Inventory
-from punie.lsp import Server
+from punie.navigation.lsp import Server
 from punie.sandbox import Outcome, Sandbox
 from punie.settings import Settings
 from punie.tool import Effect, Result, Tool, load_tools, tools_hash

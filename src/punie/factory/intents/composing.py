@@ -1,6 +1,6 @@
 """Workflows composed from typed parts: a source of items, a question about them, and their words.
 
-`parts/*.toml` hold sources (what a tool call gives: files, lines, symbols, commits, test files),
+`composed/*.toml` hold sources (what a tool call gives: files, lines, symbols, commits, test files),
 things that can be counted in a file, sinks over those, and questions of their own. A question fits
 a source when it takes what the source gives and rests on another tool; each fitting pair is an
 intent, with the program and the phrasings joined from both parts' fragments. Which pairs become

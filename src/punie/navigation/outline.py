@@ -10,10 +10,10 @@ from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from punie.declaration import CLASS, FIELD, MODULE, Declaration, Spot
-from punie.places import Places, uri_of
-from punie.places import path_of as path_of
-from punie.pysource import Name, Source, source
+from punie.navigation.declaration import CLASS, FIELD, MODULE, Declaration, Spot
+from punie.navigation.places import Places, uri_of
+from punie.navigation.places import path_of as path_of
+from punie.navigation.pysource import Name, Source, source
 from punie.wrap import Context
 
 _DEFINED = re.compile(

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from punie.declaration import CLASS, Declaration, Spot
-from punie.keywords import keyword_places
-from punie.outline import Outline, enumerated
+from punie.navigation.declaration import CLASS, Declaration, Spot
+from punie.navigation.keywords import keyword_places
+from punie.navigation.outline import Outline, enumerated
 
 LOOKED_UP = 300
 """Places that are looked up for one answer."""

@@ -14,9 +14,9 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from punie import gitconfig
 from punie.errors import ToolFailure
-from punie.porcelain import LOG_FORMAT
+from punie.git import gitconfig
+from punie.git.porcelain import LOG_FORMAT
 from punie.workspace import Completed, Workspace
 
 GIT = (

@@ -13,8 +13,8 @@ import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
-from punie.declaration import Declaration, Spot
-from punie.outline import Outline
+from punie.navigation.declaration import Declaration, Spot
+from punie.navigation.outline import Outline
 
 CODE = frozenset({".ipynb", ".pyx", ".pxd", ".xsh", ".pth"})
 """Files in which a word is a name of Python, though no language server reads them."""

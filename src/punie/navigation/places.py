@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from punie.errors import ToolFailure
-from punie.sweep import PASSED, PYTHON
+from punie.navigation.sweep import PASSED, PYTHON
 from punie.text import is_utf8
 from punie.workspace import ENVIRONMENT, shared_path
 

@@ -15,13 +15,13 @@ import stat
 import time
 from collections.abc import Iterable
 
-from punie.declaration import MODULE, Declaration
-from punie.disguised import in_type_comments, used, worth_reading
 from punie.errors import ToolFailure
 from punie.grep import Search
 from punie.listing import listing
-from punie.outline import Outline, enumerated
-from punie.overlooked import Uses
+from punie.navigation.declaration import MODULE, Declaration
+from punie.navigation.disguised import in_type_comments, used, worth_reading
+from punie.navigation.outline import Outline, enumerated
+from punie.navigation.overlooked import Uses
 
 SECONDS = 3.0
 """Time for the search; what it found until then is told."""

@@ -19,11 +19,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from punie.answers import misfit, outside
 from punie.errors import ToolFailure
-from punie.jsonrpc import Connection, Gone, Refused
+from punie.navigation.answers import misfit, outside
+from punie.navigation.jsonrpc import Connection, Gone, Refused
+from punie.navigation.sweep import CHANGED, Sweep, look
 from punie.settings import Settings
-from punie.sweep import CHANGED, Sweep, look
 from punie.text import is_utf8
 from punie.workspace import Workspace, child_environment, program
 

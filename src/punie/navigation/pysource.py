@@ -19,7 +19,7 @@ from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import NamedTuple, TypeGuard
 
-from punie import headless
+from punie.navigation import headless
 
 _LEXEME = re.compile(
     r"""

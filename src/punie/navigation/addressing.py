@@ -14,11 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from punie.declaration import CLASS, MODULE, Declaration, Spot, group
 from punie.errors import ToolFailure, UsageError
-from punie.outline import Outline
-from punie.pysource import Name
-from punie.sweep import PYTHON
+from punie.navigation.declaration import CLASS, MODULE, Declaration, Spot, group
+from punie.navigation.outline import Outline
+from punie.navigation.pysource import Name
+from punie.navigation.sweep import PYTHON
 from punie.workspace import shared_path
 
 LISTED = 12

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import re
 
-from punie.declaration import CLASS, Declaration, Spot
-from punie.outline import Outline
-from punie.pysource import Source
+from punie.navigation.declaration import CLASS, Declaration, Spot
+from punie.navigation.outline import Outline
+from punie.navigation.pysource import Source
 
 COPIES = frozenset({"replace", "_replace", "evolve", "assoc", "model_copy", "partial", "cls"})
 """Callables that take any class's fields by name."""

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from punie.declaration import CLASS, FUNCTIONS, METHODS, MODULE, Declaration, Spot
-from punie.outline import Outline, enumerated, path_of
-from punie.overlooked import Uses, meaningless, overlooked
-from punie.silence import unsaid
+from punie.navigation.declaration import CLASS, FUNCTIONS, METHODS, MODULE, Declaration, Spot
+from punie.navigation.outline import Outline, enumerated, path_of
+from punie.navigation.overlooked import Uses, meaningless, overlooked
+from punie.navigation.silence import unsaid
 
 
 async def everywhere(

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from punie.installed import Installed, installed
+from punie.navigation.installed import Installed, installed
 from punie.workspace import ENVIRONMENT, SKIPPED, shared_path
 
 CONFIGURATION = frozenset({"pyproject.toml", "ty.toml", ".gitignore", ".ignore"})
