@@ -135,3 +135,22 @@ def test_a_wrong_value_is_found(made: Made, facts: dict[str, Facts], tool: str, 
         assert [each.field for each in found.differences] == ["FindReferencesResult.references"]
     else:
         assert field in {each.field for each in found.differences}
+
+
+@pytest.mark.parametrize(
+    ("text", "compared"),
+    [(b"", True), (b"\n\n", True), (b"def broken(:\n", False), (b"a = '\xff'\n", False)],
+)
+def test_files_without_a_syntax_tree_have_an_outline_all_the_same(
+    tmp_path: Path, text: bytes, compared: bool
+) -> None:
+    (tmp_path / "odd.py").write_bytes(text)
+    found = second_way.expected("document_symbols", Inventory(tmp_path), {"file_path": "odd.py"})
+    assert bool(found) == compared
+    assert found.get("symbol_count", 0) == 0
+
+
+def test_a_second_way_that_breaks_is_a_fault_of_that_call_only(tmp_path: Path) -> None:
+    result = load_tools()["read_file"].result(success=True)
+    found = second_way.compared("read_file", Inventory(tmp_path), {"path": 3}, result)
+    assert found.fault.startswith("the second way broke: ")

@@ -23,13 +23,19 @@ def check(tool: str, inventory: Inventory, args: dict[str, Any], result: Any) ->
 
 
 def compared(tool: str, inventory: Inventory, args: dict[str, Any], result: Any) -> Comparison:
-    """What was compared of a call's result, and what differs."""
+    """What was compared of a call's result, and what differs.
+
+    A second way that breaks is a fault, counted and kept as a disagreement is: the call is not
+    known to be right, and what else was made must not be lost for it."""
     if not result.success:
         fault, kept = _failure(tool, inventory, args, result), type(result)
         empty = compare(kept(success=False, parse_error=result.parse_error).model_dump(), result)
         return Comparison(empty.compared, empty.differences, fault)
-    facts = expected(tool, inventory, args)
-    return compare(facts, result) if facts else Comparison()
+    try:
+        facts = expected(tool, inventory, args)
+        return compare(facts, result) if facts else Comparison()
+    except Exception as error:
+        return Comparison(fault=f"the second way broke: {error!r}")
 
 
 def expected(tool: str, inventory: Inventory, args: dict[str, Any]) -> Facts:

@@ -55,8 +55,13 @@ def meant(inventory: Inventory, args: dict[str, Any]) -> list[Symbol]:
 
 
 def outline(inventory: Inventory, args: dict[str, Any]) -> Facts:
-    """Every symbol of the file, with those that it contains."""
-    place = code(inventory)[args["file_path"]]
+    """Every symbol of the file, with those that it contains; nothing of one without a tree."""
+    file = args["file_path"]
+    if not (inventory.root / file).read_bytes().strip():
+        return {"file_path": file, "symbols": [], "symbol_count": 0, "truncated": False}
+    if file not in code(inventory):
+        return {}
+    place = code(inventory)[file]
 
     def item(symbol: Symbol) -> Facts:
         facts: Facts = {name: getattr(symbol, name) for name in ("name", "kind", "line")}
