@@ -35,6 +35,24 @@ def test_memory_is_that_of_the_process_and_all_below_it() -> None:
     assert watched.resident(process.pid) == {}
 
 
+def test_pages_of_a_child_that_runs_no_program_of_its_own_count_once() -> None:
+    forked = (
+        "import os, time; held = bytearray(60_000_000); child = os.fork()\n"
+        "print(1, flush=True) if child else None; time.sleep(30)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", forked], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        found = sum(watched.resident(process.pid).values())
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+    assert 60_000_000 < found < 110_000_000
+
+
 def test_a_command_is_timed_with_what_stands_beside_it() -> None:
     big = "held = bytearray(50_000_000); print('up', flush=True); input()"
     process = subprocess.Popen(

@@ -20,13 +20,18 @@ from punie.strays import MARK, new_mark
 
 NEEDED = ("llama_cpp", "fastapi", "uvicorn", "sse_starlette", "starlette_context")
 """Modules that the server needs; all but the first come with the extra `dev`."""
+PAGE = os.sysconf("SC_PAGE_SIZE")
+"""Bytes of a page of memory."""
 PATIENCE = 120.0
 """Seconds in which a server must answer."""
 
 
 def resident(root: int) -> dict[str, int]:
     """Resident bytes of a process and all below it, by program name. Empty where there is no
-    /proc."""
+    /proc.
+
+    A child that has been forked and does not run its own program yet has its parent's pages, which
+    count once."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
         if entry.name.isdigit():
@@ -36,18 +41,22 @@ def resident(root: int) -> dict[str, int]:
                 continue
             parents[int(entry.name)] = int(fields[1])
     found: dict[str, int] = {}
-    page = os.sysconf("SC_PAGE_SIZE")
-    for pid in parents:
+    sizes: dict[int, tuple[bytes, int]] = {}
+    for pid in sorted(parents):
         above = pid
         while above in parents and above != root:
             above = parents[above]
         if above == root:
             try:
                 name = Path(f"/proc/{pid}/comm").read_text().strip()
-                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+                size = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
             except OSError:
                 continue
-            found[name] = found.get(name, 0) + pages * page
+            sizes[pid] = command, size
+            of, most = sizes.get(parents[pid], (b"", 0))
+            if command != of or not 0.9 * most < size < 1.1 * most:
+                found[name] = found.get(name, 0) + size
     return found
 
 
