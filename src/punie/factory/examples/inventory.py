@@ -36,6 +36,8 @@ class Declaration:
     docstring: str
     parameters: tuple[str, ...] = ()
     """Names of a function's parameters, without self and cls."""
+    bases: tuple[str, ...] = ()
+    """Last parts of the names of a class's bases."""
 
     @property
     def qualified(self) -> str:
@@ -78,11 +80,23 @@ class Inventory:
 
     @cached_property
     def text_files(self) -> dict[str, str]:
-        """Text of every UTF-8 file below 200 kB."""
+        """Text of every UTF-8 file of at most 200 kB: what questions are made of."""
+        return self._texts([n for n in self.files if self._size(n) <= 200_000])
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """Text of every UTF-8 file of Python and every stub, however long: what answers rest on."""
+        return self._texts([n for n in self.files if n.endswith((".py", ".pyi"))])
+
+    def _size(self, name: str) -> int:
+        path = self.root / name
+        return path.stat().st_size if path.is_file() else 0
+
+    def _texts(self, names: list[str]) -> dict[str, str]:
         found = {}
-        for name in self.files:
+        for name in names:
             path = self.root / name
-            if path.is_symlink() or not path.is_file() or path.stat().st_size > 200_000:
+            if path.is_symlink() or not path.is_file():
                 continue
             try:
                 text = path.read_bytes().decode("utf-8-sig")
@@ -114,6 +128,23 @@ class Inventory:
     def names(self) -> Counter[str]:
         """How many places declare each bare name."""
         return Counter(d.name for d in self.declarations)
+
+    @cached_property
+    def overridden(self) -> list[Declaration]:
+        """Methods that a class right below theirs declares anew."""
+        below: dict[str, set[str]] = {}
+        for each in self.declarations:
+            for base in each.bases:
+                below.setdefault(base, set()).add(each.qualified)
+        return [
+            d
+            for d in self.declarations
+            if d.kind == "method"
+            and any(
+                f"{heir}.{d.name}" in self.qualified_names
+                for heir in below.get(d.container.rpartition(".")[2], ())
+            )
+        ]
 
     @cached_property
     def qualified_names(self) -> Counter[str]:
@@ -202,6 +233,12 @@ def _module(name: str, tree: ast.Module, lines: list[str]) -> Module:
     return module
 
 
+def _bases(node: ast.ClassDef) -> tuple[str, ...]:
+    plain = (b.value if isinstance(b, ast.Subscript) else b for b in node.bases)
+    names = (b.attr if isinstance(b, ast.Attribute) else getattr(b, "id", "") for b in plain)
+    return tuple(name for name in names if name)
+
+
 def _parameters(arguments: ast.arguments) -> tuple[str, ...]:
     each = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     return tuple(a.arg for a in each if a.arg not in ("self", "cls"))
@@ -218,9 +255,10 @@ def _declared(
             column = line.index(node.name, line.index(kind[:3] if kind == "class" else "def")) + 1
             doc = ast.get_docstring(node) or ""
             end = node.end_lineno or node.lineno
-            names = () if isinstance(node, ast.ClassDef) else _parameters(node.args)
+            given = () if isinstance(node, ast.ClassDef) else _parameters(node.args)
+            bases = _bases(node) if isinstance(node, ast.ClassDef) else ()
             yield Declaration(
-                node.name, container, kind, file, node.lineno, column, end, doc, names
+                node.name, container, kind, file, node.lineno, column, end, doc, given, bases
             )
             if isinstance(node, ast.ClassDef):
                 inside = f"{container}.{node.name}" if container else node.name

@@ -30,7 +30,7 @@ def compared(tool: str, inventory: Inventory, args: dict[str, Any], result: Any)
     if not result.success:
         fault, kept = _failure(tool, inventory, args, result), type(result)
         empty = compare(kept(success=False, parse_error=result.parse_error).model_dump(), result)
-        return Comparison(empty.compared, empty.differences, fault)
+        return Comparison(empty.compared, [] if fault else empty.differences, fault)
     try:
         facts = expected(tool, inventory, args)
         return compare(facts, result) if facts else Comparison()

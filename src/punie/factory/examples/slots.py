@@ -287,11 +287,19 @@ class Slots(PlainSlots):
     def method(self) -> str:
         """A method as `Class.method`, declared once."""
         self._declaration("method", unique=False)
+        return self._short_method()
+
+    def overridden_method(self) -> str:
+        """A method as `Class.method` that a class below declares anew."""
+        plain = [d for d in self.inventory.overridden if not d.name.startswith("__")]
+        self.drawn = self.pick(plain)
+        return self._short_method()
+
+    def _short_method(self) -> str:
         assert self.drawn is not None
-        short = ".".join(self.drawn.qualified.split(".")[-2:])
         if self.inventory.qualified_names[self.drawn.qualified] != 1:
             raise NoValue
-        return short
+        return ".".join(self.drawn.qualified.split(".")[-2:])
 
     def method_name(self) -> str:
         """The bare name of a method, however often it is declared."""

@@ -93,17 +93,22 @@ class Code:
 def code(inventory: Inventory) -> dict[str, Code]:
     """All files that parse, by name."""
     found = {}
-    for name, text in inventory.text_files.items():
-        if name.endswith((".py", ".pyi")):
-            try:
-                tree = ast.parse(text)
-            except (SyntaxError, ValueError):
-                continue
-            lines = re.split(r"\r\n|\r|\n", text)
-            found[name] = Code(name, lines)
-            found[name].symbols = _body(tree.body, found[name], "", "module")
-            _Uses(found[name]).visit(tree)
+    for name, text in inventory.sources.items():
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError):
+            continue
+        lines = re.split(r"\r\n|\r|\n", text)
+        found[name] = Code(name, lines)
+        found[name].symbols = _body(tree.body, found[name], "", "module")
+        _Uses(found[name]).visit(tree)
     return found
+
+
+def in_what_does_not_parse(inventory: Inventory, word: str) -> bool:
+    """Whether a file without a tree holds a word, in any case: what trees say of it is not all."""
+    unread = [t for n, t in inventory.sources.items() if n not in code(inventory)]
+    return any(word.lower() in text.lower() for text in unread)
 
 
 def _body(body: list[ast.stmt], place: Code, owner: str, scope: str) -> list[Symbol]:

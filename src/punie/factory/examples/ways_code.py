@@ -12,10 +12,10 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from punie.factory.examples.comparison import Facts, Like
+from punie.factory.examples.comparison import Facts, Like, compare
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.resolution import Bounds, bounds
-from punie.factory.examples.syntax import Defined, Symbol, code
+from punie.factory.examples.syntax import Defined, Symbol, code, in_what_does_not_parse
 
 MOST = 200
 PLACE = ("file", "line", "column", "preview")
@@ -34,13 +34,15 @@ def symbols(inventory: Inventory) -> dict[str, list[Symbol]]:
 def meant(inventory: Inventory, args: dict[str, Any]) -> list[Symbol]:
     """The declarations of the one thing that a call is about; none where a tree cannot tell."""
     symbol, file = args.get("symbol", ""), args.get("file_path")
+    if args.get("column"):
+        return _at(inventory, args)
     parts = re.sub(r"^(?:class|def)\s+|\(.*\)$", "", symbol.strip()).split(".")
     found = [
         each
         for each in symbols(inventory).get(parts[-1], [])
         if each.qualified.split(".")[-len(parts) :] == parts
     ]
-    if args.get("column") or not found:
+    if not found or in_what_does_not_parse(inventory, parts[-1]):
         return []
     if file:
         found = [each for each in found if each.file == file]
@@ -52,6 +54,26 @@ def meant(inventory: Inventory, args: dict[str, Any]) -> list[Symbol]:
         found = [each for each in found if (each.file, each.qualified) in outer]
         things = outer
     return found if len(things) == 1 else []
+
+
+def _at(inventory: Inventory, args: dict[str, Any]) -> list[Symbol]:
+    """The one declaration whose name stands at a place; none where a use stands there."""
+    place = code(inventory).get(args.get("file_path", ""))
+    here = [
+        each
+        for each in (place.all() if place else ())
+        if each.line == args.get("line")
+        and each.column <= args["column"] < each.column + len(each.name)
+    ]
+    if len(here) != 1 or in_what_does_not_parse(inventory, here[0].name):
+        return []
+    same = [s for s in symbols(inventory)[here[0].name] if s.file == here[0].file]
+    return [s for s in same if s.qualified == here[0].qualified]
+
+
+def _named(args: dict[str, Any], found: list[Symbol]) -> str:
+    """The symbol as it was asked for; of a place the name that stands there."""
+    return str(args.get("symbol") or found[0].name)
 
 
 def outline(inventory: Inventory, args: dict[str, Any]) -> Facts:
@@ -70,8 +92,20 @@ def outline(inventory: Inventory, args: dict[str, Any]) -> Facts:
 
     facts: Facts = {"file_path": place.file, "symbol_count": len(list(place.all()))}
     if facts["symbol_count"] > MOST:
-        return facts
+        covers = tuple(f"DocumentSymbol.{name}" for name in item(place.symbols[0]))
+        whole = [item(each) for each in place.symbols]
+        return facts | {"symbols": Like(lambda ours: _begins(whole, ours), "a beginning", covers)}
     return facts | {"symbols": [item(each) for each in place.symbols], "truncated": False}
+
+
+def _begins(whole: list[Facts], ours: list[Any]) -> bool:
+    """Whether a list is the beginning of the whole, and so are those within it."""
+    alone = [{n: v for n, v in each.items() if n != "children"} for each in whole]
+    return 0 < len(ours) <= len(whole) and all(
+        not compare(facts, item).differences
+        and (not item.children or _begins(each["children"], item.children))
+        for each, facts, item in zip(whole, alone, ours, strict=False)
+    )
 
 
 def search(inventory: Inventory, args: dict[str, Any]) -> Facts:
@@ -85,7 +119,7 @@ def search(inventory: Inventory, args: dict[str, Any]) -> Facts:
             order = [each.name != name, low != wanted, not low.startswith(wanted)]
             place = (order, len(each.name), each.name, each.file.split("/"), each.line, each.column)
             ranked.append((place, each))
-    if not ranked or "." in query:
+    if not ranked or "." in query or in_what_does_not_parse(inventory, name):
         return {"query": query}
     ranked.sort(key=lambda pair: pair[0])
     rows = [
@@ -108,7 +142,7 @@ def definition(inventory: Inventory, args: dict[str, Any]) -> Facts:
         | {"end_column": s.end_column, "preview": code(inventory)[s.file].preview(s.line)}
         for s in found
     ]
-    return {"symbol": args["symbol"], "locations": locations, "truncated": False}
+    return {"symbol": _named(args, found), "locations": locations, "truncated": False}
 
 
 def hover(inventory: Inventory, args: dict[str, Any]) -> Facts:
@@ -118,7 +152,7 @@ def hover(inventory: Inventory, args: dict[str, Any]) -> Facts:
     if not functions or len(functions) != len(found):
         return {}
     docs = [ast.get_docstring(s.node) or "" for s in functions]  # type: ignore[arg-type]
-    facts: Facts = {"symbol": args["symbol"], "language": "python", "truncated": False}
+    facts: Facts = {"symbol": _named(args, found), "language": "python", "truncated": False}
     words = [_words(doc) for doc in docs]
     facts["docstring"] = Like(lambda ours: _words(ours) in words, f"one of {docs!r}")
     names = [_parameters(s) for s in functions]
@@ -199,7 +233,7 @@ def references(inventory: Inventory, args: dict[str, Any]) -> Facts:
     names = ("file", "line", "column", "preview", "is_import", *(["is_override"] if plain else []))
     wanted = f"{sorted(limits.certain)} and some of {sorted(limits.possible)}"
     covers = tuple(f"SymbolReference.{name}" for name in names)
-    facts: Facts = {"symbol": args["symbol"], "reference_count": counted}
+    facts: Facts = {"symbol": _named(args, found), "reference_count": counted}
     facts["references"] = Like(agrees, wanted, covers)
     facts["truncated"] = Like(lambda cut: not cut or most > limit, "cut only above the limit")
     return facts | {"note": _note(inventory, found[0], least)}
@@ -217,7 +251,7 @@ def _fits(inventory: Inventory, limits: Bounds, ours: Any, plain: bool) -> bool:
 def _note(inventory: Inventory, symbol: Symbol, certain: int) -> Like:
     """Each place that a note names must hold the name; where there is a certain use, no note may
     say that there is none."""
-    files = inventory.text_files
+    files = inventory.sources
 
     def agrees(ours: str) -> bool:
         places = re.findall(r"([\w./-]+\.pyi?):(\d+)", ours)
