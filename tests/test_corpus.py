@@ -145,6 +145,23 @@ def test_history_has_a_merge_a_side_branch_and_fixes(source: Source, tmp_path: P
     assert "1\t1\t" in git(root, "log", "--numstat", "--format="), "no commit changes a line"
 
 
+def test_files_come_and_go_where_a_model_learns_and_nowhere_else(
+    source: Source, tmp_path: Path
+) -> None:
+    kinds = {}
+    for split in ("train", "development"):
+        sources = {"depot": replace(source, split=split)}
+        root = build("depot", tmp_path / split, sources, tmp_path / "cache")
+        log = git(root, "log", "--first-parent", "-M", "--format=", "--name-status", "--reverse")
+        kinds[split] = Counter(line[0] for line in log.splitlines() if line)
+        files = git(root, "ls-files")
+        gone = [line[2:] for line in log.splitlines() if line.startswith("D\t")]
+        assert not set(gone) & set(files.splitlines())
+    assert kinds["train"]["D"] == 1
+    assert kinds["train"]["R"] <= 1
+    assert not kinds["development"].keys() & set("DR")
+
+
 def test_the_tree_holds_what_a_repository_has(source: Source, tmp_path: Path) -> None:
     root = build("depot", tmp_path, {"depot": replace(source, state="clean")}, tmp_path / "cache")
     files = git(root, "ls-files").split("\n")

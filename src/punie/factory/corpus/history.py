@@ -16,6 +16,7 @@ from typing import Any
 
 from punie.factory.corpus.gitrun import git
 from punie.factory.corpus.layout import Layout
+from punie.factory.corpus.passing import come_and_go
 from punie.factory.corpus.people import Author, body, draw_authors, subject
 from punie.factory.corpus.rewind import take_back
 from punie.factory.corpus.snippets import PLAIN, Words
@@ -31,10 +32,17 @@ class Commit:
     message: str = ""
     parents: list[int] = field(default_factory=list)
     """Marks of the parents."""
+    removed: list[str] = field(default_factory=list)
+    """Paths that it deletes, by itself or by a rename."""
 
 
-def write(root: Path, plan: Layout, rng: Random, version: str) -> dict[str, Any]:
-    """Make `root` a repository on branch `main`; returns head, commits, branches, authors."""
+def write(
+    root: Path, plan: Layout, rng: Random, version: str, passing: Random | None = None
+) -> dict[str, Any]:
+    """Make `root` a repository on branch `main`; returns head, commits, branches, authors.
+
+    With `passing`, late commits delete and rename files; else every file stays where it came.
+    """
     final = {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted(root.rglob("*"))
@@ -45,6 +53,8 @@ def write(root: Path, plan: Layout, rng: Random, version: str) -> dict[str, Any]
     authors = draw_authors(rng)
     writer = _Writer(root, rng, authors)
     window = _branch_window(line, rng)
+    if passing:
+        line = come_and_go(line, window[1], plan, passing)
     for index, commit in enumerate(line):
         if index == window[0]:
             continue
@@ -53,7 +63,7 @@ def write(root: Path, plan: Layout, rng: Random, version: str) -> dict[str, Any]
             continue
         if window[0] < index <= window[1]:
             continue
-        writer.add("main", commit, [writer.tip] if writer.tip else [])
+        writer.add("main", commit, [writer.tip] if writer.tip else [], passing)
     names = _side_branch(writer, plan, rng, final, line)
     writer.refs.append((f"refs/tags/v{version}", writer.main[-rng.randint(2, 4)]))
     if rng.random() < 0.5:
@@ -190,10 +200,15 @@ class _Writer:
         self.refs: list[tuple[str, int]] = []
         self.stream = bytearray()
 
-    def add(self, branch: str, commit: Commit, parents: list[int]) -> int:
-        """Write one commit on a branch; returns its mark."""
-        self.clock += self.rng.randrange(40 * 60, 12 * 86_400)
-        author = self.rng.choice(self.authors)
+    def add(
+        self, branch: str, commit: Commit, parents: list[int], passing: Random | None = None
+    ) -> int:
+        """Write one commit on a branch; returns its mark.
+
+        Who deletes and when is drawn from `passing`, so that all other commits stay the same."""
+        rng = passing if passing and commit.removed else self.rng
+        self.clock += rng.randrange(40 * 60, 12 * 86_400)
+        author = rng.choice(self.authors)
         message = commit.message
         if not message:
             message = subject(author, commit.kind, commit.topic, self.rng)
@@ -209,6 +224,8 @@ class _Writer:
         for path, data in sorted(commit.files.items()):
             mode = b"100755" if os.access(self.root / path, os.X_OK) else b"100644"
             self.stream += b"M %s inline %s\ndata %d\n%s\n" % (mode, path.encode(), len(data), data)
+        for path in commit.removed:
+            self.stream += b"D %s\n" % path.encode()
         if branch == "main":
             self.tip = self.marks
             self.main.append(self.marks)
