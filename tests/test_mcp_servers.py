@@ -183,8 +183,26 @@ def test_a_client_that_leaves_is_no_fault_and_a_fault_is(
     asking = Guard(app, "")({"type": "http", "headers": []}, None, None)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError) if told else contextlib.nullcontext():
         asyncio.run(asking)
-    record = logging.LogRecord("mcp", 40, "", 1, "Error", (), (cause, cause(), None))
-    assert is_told(record) is told
+    group = ExceptionGroup("in a task group", [ExceptionGroup("below", [cause()])])
+    for error in (cause(), group):
+        record = logging.LogRecord("mcp", 40, "", 1, "Error", (), (type(error), error, None))
+        assert is_told(record) is told
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_stream_that_loses_its_session_is_ended(whole: bool) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"some", "more_body": not whole})
+
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(Guard(app, "")({"type": "http", "headers": []}, None, send))  # type: ignore[arg-type]
+    assert [message.get("body") for message in sent] == [None, b"some", *[b""] * (not whole)]
+    assert not sent[-1].get("more_body")
 
 
 def _authorized() -> Any:

@@ -91,7 +91,10 @@ def is_loopback(host: str) -> bool:
 
 def is_told(record: logging.LogRecord) -> bool:
     """Whether a record of the protocol is worth a line: not that of a client that left."""
-    return not (record.exc_info and isinstance(record.exc_info[1], ClosedResourceError))
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(ClosedResourceError)[1] is not None
+    return not isinstance(error, ClosedResourceError)
 
 
 class Guard:
@@ -109,12 +112,22 @@ class Guard:
             await self._pass_on(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        open_stream = False
+
+        async def noting(message: Any) -> None:
+            nonlocal open_stream
+            open_stream = message.get("more_body", message["type"] == "http.response.start")
+            await send(message)
+
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, noting)
         except RuntimeError as error:
             # A client ended its session while a message of its was on the way: answered already.
             if not isinstance(error.__context__, ClosedResourceError):
                 raise
+        if open_stream:
+            # So it did while a stream of its was open, which then ends without its last part.
+            await send({"type": "http.response.body", "body": b""})
 
     async def _refusal(self, scope: Scope) -> Any:
         seconds = self._turn((scope.get("client") or ("", 0))[0])
