@@ -73,6 +73,12 @@ class Load:
             result = await client.call_tool(name, arguments)
             self.expected.append(told(result))
 
+    async def fill(self, clients: list[Client]) -> None:
+        """All clients at once ask for what keeps a child: as many sandboxes as there will be."""
+        kept = [(name, arguments) for name, arguments in CALLS if name == "execute_code"]
+        for name, arguments in kept * 3:
+            await asyncio.gather(*(client.call_tool(name, arguments) for client in clients))
+
     async def one(self, client: Client, number: int) -> None:
         """A call and its answer."""
         index = number % len(CALLS)
@@ -102,6 +108,7 @@ async def run(clients: int, calls: int, mode: str, workspace: Path, folder: Path
         async with AsyncExitStack() as stack:
             connected = [await load.connect(stack) for _ in range(clients)]
             await load.learn(connected[0])
+            await load.fill(connected)
             await asyncio.sleep(LASTING)  # else its children would come to count in the middle
             numbers = iter(range(calls))
 
