@@ -89,8 +89,8 @@ def statuses(root: Path) -> set[tuple[str, str, bool, str | None]]:
     parts = iter(git(root, "status", "--porcelain=v1", "-uall", "-z").split("\0")[:-1])
     for part in parts:
         index, tree, path = part[0], part[1], part[3:]
-        if index == "?":
-            found.add((path, "untracked", False, None))
+        if index == "?" or part[:2] == "UU":
+            found.add((path, "untracked" if index == "?" else "conflicted", False, None))
             continue
         if index in words:
             found.add((path, words[index], True, next(parts) if index == "R" else None))
@@ -119,16 +119,21 @@ def test_another_seed_gives_another_history(source: Source, tmp_path: Path) -> N
     assert len(heads) == 2
 
 
-@pytest.mark.parametrize("state", ["mixed", "staged", "unstaged", "untracked", "light", "clean"])
+@pytest.mark.parametrize(
+    "state", ["mixed", "conflicted", "staged", "unstaged", "untracked", "light", "clean"]
+)
 def test_the_record_is_what_git_says(source: Source, tmp_path: Path, state: str) -> None:
     root = build("depot", tmp_path, {"depot": replace(source, state=state)}, tmp_path / "cache")
+    assert git(root, "rev-parse", "HEAD").strip() in (tmp_path / "depot.state.json").read_text()
     changes = json.loads((tmp_path / "depot.state.json").read_text("utf-8"))["changes"]
     recorded = {(c["file"], c["status"], c["staged"], c["old_file"]) for c in changes}
     assert statuses(root) == recorded
     assert bool(recorded) == (state != "clean")
-    if state == "mixed":
+    if state in ("mixed", "conflicted"):
         kinds = {status for _, status, _, _ in recorded}
         assert kinds >= {"modified", "deleted", "renamed", "untracked"}
+        assert ("conflicted" in kinds) == (root / ".git/MERGE_HEAD").exists()
+        assert ("conflicted" in kinds) == (state == "conflicted")
         files = Counter(file for file, _, _, _ in recorded)
         assert max(files.values()) == 2, "no file is staged and changed again"
 
@@ -217,6 +222,12 @@ def test_a_bad_recipe_lists_all_mistakes(
     assert main(["build", "--out", str(tmp_path / "out"), "--recipe", str(recipe)]) == 2
     said = capsys.readouterr().err
     assert [word for word in ("'colour'", "'dve'", "sha256 is None") if word not in said] == []
+
+
+def test_only_workspaces_of_training_stand_in_a_merge_that_stopped() -> None:
+    stopped = [each for each in load_recipe().values() if each.state == "conflicted"]
+    assert len(stopped) >= 4
+    assert {each.split for each in stopped} == {"train"}
 
 
 def test_the_recipe_of_the_checkout_is_disjoint_by_split() -> None:

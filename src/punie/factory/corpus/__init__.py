@@ -126,9 +126,14 @@ def build(
     # Suites rest on the other splits' histories as they are: those have no deletions.
     passing = random.Random(f"{source.name}:{source.seed}:passing")
     story = history.write(
-        root, plan, rng, source.version, passing if source.split == "train" else None
+        root,
+        plan,
+        rng,
+        source.version,
+        passing=passing if source.split == "train" else None,
+        divided=source.state == "conflicted",
     )
-    changes = work.apply(root, plan, planter, rng, source.state)
+    changes = work.apply(root, plan, planter, rng, source.state, story["branches"][-1])
     state = {
         "name": source.name,
         "package": source.package,

@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from punie.factory.corpus import quarrel
 from punie.factory.corpus.gitrun import git
 from punie.factory.corpus.layout import Layout
 from punie.factory.corpus.passing import come_and_go
@@ -37,11 +38,18 @@ class Commit:
 
 
 def write(
-    root: Path, plan: Layout, rng: Random, version: str, passing: Random | None = None
+    root: Path,
+    plan: Layout,
+    rng: Random,
+    version: str,
+    *,
+    passing: Random | None = None,
+    divided: bool = False,
 ) -> dict[str, Any]:
     """Make `root` a repository on branch `main`; returns head, commits, branches, authors.
 
     With `passing`, late commits delete and rename files; else every file stays where it came.
+    `divided` ends main and the last of the branches with commits that cannot be merged.
     """
     final = {
         path.relative_to(root).as_posix(): path.read_bytes()
@@ -65,6 +73,8 @@ def write(
             continue
         writer.add("main", commit, [writer.tip] if writer.tip else [], passing)
     names = _side_branch(writer, plan, rng, final, line)
+    if divided:
+        names.append(_divided(writer, plan, final))
     writer.refs.append((f"refs/tags/v{version}", writer.main[-rng.randint(2, 4)]))
     if rng.random() < 0.5:
         writer.refs.append(("refs/remotes/origin/main", writer.main[-rng.randint(2, 3)]))
@@ -184,6 +194,15 @@ def _side_branch(
         commit = Commit("feat", f"{function} to {Path(path).stem}", {path: data})
         base = writer.add(name, commit, [base])
     return [name] if pool else []
+
+
+def _divided(writer: _Writer, plan: Layout, final: dict[str, bytes]) -> str:
+    """Write the last commit of main and one beside it that cannot be merged; returns its branch."""
+    ours, theirs = quarrel.sides(plan, final, writer.rng, Commit)
+    name, base = f"docs/{writer.rng.choice(('wording', 'review', 'cleanup'))}", writer.tip
+    writer.add(name, theirs, [base])
+    writer.add("main", ours, [base])
+    return name
 
 
 class _Writer:

@@ -8,13 +8,15 @@ from pathlib import Path, PurePosixPath
 from random import Random
 from typing import Any
 
+from punie.factory.corpus import quarrel
 from punie.factory.corpus.gitrun import git
 from punie.factory.corpus.layout import Layout
 from punie.factory.corpus.planting import Planter
 from punie.factory.corpus.snippets import PLAIN
 
-STATES = ("mixed", "staged", "unstaged", "untracked", "light", "clean")
-"""mixed: everything; staged, unstaged, untracked: only that; light: one file; clean: none."""
+STATES = ("mixed", "conflicted", "staged", "unstaged", "untracked", "light", "clean")
+"""mixed: everything; conflicted: that, in a merge that stopped; staged, unstaged, untracked: only
+that; light: one file; clean: none."""
 
 _NOTES = (
     "Check the {word} path again before the next release.",
@@ -25,10 +27,16 @@ _NOTES = (
 
 
 def apply(
-    root: Path, plan: Layout, planter: Planter, rng: Random, state: str
+    root: Path, plan: Layout, planter: Planter, rng: Random, state: str, branch: str = ""
 ) -> list[dict[str, Any]]:
-    """Change files and the index as `state` says; returns the entries that `git status` lists."""
+    """Change files and the index as `state` says; returns the entries that `git status` lists.
+
+    `branch` is the one whose merge stops, where `state` is conflicted.
+    """
     desk = _Desk(root, plan, planter, rng)
+    if state == "conflicted":
+        desk.merge(branch)
+        state = "mixed"
     if state == "light":
         desk.modify(1)
     if state in ("mixed", "unstaged"):
@@ -63,6 +71,11 @@ class _Desk:
             and not re.search(rf"(import|from) \S*{re.escape(PurePosixPath(file).stem)}\b", tests)
             and (root / file).stat().st_size > 600
         ]
+
+    def merge(self, branch: str) -> None:
+        """Begin a merge that stops at conflicts."""
+        for file in quarrel.stop(self.root, branch):
+            self._note(self._remove(file), "conflicted", False)
 
     def modify(self, count: int) -> None:
         """Change `count` files in the tree only."""
