@@ -19,7 +19,7 @@ from punie.engine.copying import literals
 from punie.errors import UsageError
 from punie.factory import generate
 from punie.factory.audit import registers
-from punie.factory.examples import repairs, selection, wording
+from punie.factory.examples import drafts, repairs, selection, wording
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.plain_slots import NoValue
 from punie.factory.examples.slots import Slots
@@ -217,6 +217,32 @@ def test_a_count_is_now_and_then_a_word_and_never_quoted() -> None:
     words = {word for text in asked for word in re.findall(r"[-`'\"\w]+", text)}
     assert {"3", "three", "twelve", "25", "-3", "-12"} <= words
     assert not any(re.search(r"-[a-z]|[`'\"]", word) for word in words)
+
+
+def test_conflicts_are_asked_about_where_a_merge_stopped() -> None:
+    """Four workspaces of 25 have conflicts: drawn evenly, most answers were empty."""
+    intents, _ = load()
+    places = ["plain", "also_plain", "more", "yet_more", "stopped"]
+    options = GenerateOptions(each=100, validation=0.0)
+    chosen = {name: intents[name] for name in ("conflict_places", "status_all")}
+    found = drafts.drafts(options, chosen, places, ["stopped"])
+    share = {
+        name: [d.intent.name for d in found["stopped"]].count(name)
+        / sum(d.intent.name == name for each in found.values() for d in each)
+        for name in chosen
+    }
+    assert share == {"conflict_places": pytest.approx(0.8, abs=0.05), "status_all": 0.2}
+    nowhere = drafts.drafts(options, chosen, places)
+    assert all(len(each) == 50 for each in nowhere.values())
+
+
+@pytest.mark.parametrize("kind", ["author_or_stranger", "branch_or_none"])
+def test_people_and_branches_are_asked_for_that_are_not_there(corpus: Path, kind: str) -> None:
+    inventory = Inventory(corpus / "shop")
+    draws = [str(getattr(Slots(inventory, random.Random(n)), kind)()) for n in range(200)]
+    known = inventory.branches if kind == "branch_or_none" else inventory.authors
+    there = [any(draw.lower() in name.lower() for name in known) for draw in draws]
+    assert 60 < sum(there) < 140
 
 
 def test_every_intent_has_forty_phrasings_by_three_hands() -> None:

@@ -49,7 +49,8 @@ def run(
     intents, direct = load(intents_folder)
     asides = load_asides(intents_folder)
     material = Material(intents, load_followups(intents, intents_folder), asides)
-    drafts = drafting.drafts(options, intents, names)
+    stopped = [name for name in names if (corpus / name / ".git" / "MERGE_HEAD").exists()]
+    drafts = drafting.drafts(options, intents, names, stopped)
     parts = keeping.parts_folder(out)
     jobs = {
         name: keeping.Job(

@@ -12,7 +12,7 @@ import math
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from punie.errors import UsageError
@@ -23,6 +23,8 @@ from punie.tool import load_tools
 
 SURPLUS = 1.25
 """Examples tried for each one wanted, since some are rejected."""
+CONFLICT = "conflict"
+"""What an intent needs that is asked where a merge stopped."""
 MARGIN = 1.08
 """How far above a share is aimed at, since more of some kinds are rejected."""
 
@@ -38,9 +40,12 @@ class Draft:
 
 
 def drafts(
-    options: GenerateOptions, intents: Mapping[str, Intent], names: Iterable[str]
+    options: GenerateOptions,
+    intents: Mapping[str, Intent],
+    names: Iterable[str],
+    stopped: Collection[str] = (),
 ) -> dict[str, list[Draft]]:
-    """The drafts of each workspace."""
+    """The drafts of each workspace; in those that are `stopped`, a merge left conflicts."""
     places: dict[str, list[Draft]] = {name: [] for name in names}
     apart = held_places(options, places)
     trained = sorted(set(places) - apart)
@@ -57,7 +62,7 @@ def drafts(
             (train, words, trained, False),
             (validation, held, sorted(apart) or trained, True),
         ):
-            phrasings, where = list(phrasings), list(where)
+            phrasings, where = list(phrasings), _fit(intent, where, stopped)
             rng.shuffle(phrasings)
             rng.shuffle(where)
             for place in range(round(number * SURPLUS) if phrasings else 0):
@@ -65,6 +70,16 @@ def drafts(
                 draft = Draft(intent, phrasing, rng.randrange(2**32), out)
                 places[where[place % len(where)]].append(draft)
     return places
+
+
+def _fit(intent: Intent, places: list[str], stopped: Collection[str]) -> list[str]:
+    """The places that an intent is asked in: one that needs a conflict, four times in five where
+    there is one."""
+    having = [place for place in places if place in stopped]
+    others = [place for place in places if place not in stopped]
+    if intent.needs != CONFLICT or not having:
+        return list(places)
+    return having * max(1, round(4 * len(others) / len(having))) + others
 
 
 def parts(wanted: int, options: GenerateOptions) -> tuple[int, int]:

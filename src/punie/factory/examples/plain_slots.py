@@ -70,6 +70,18 @@ CODE_LINES = (
     + ["names: list[str] = [1, 2]", "import re; import ast", "assert True", "size = 'a' + 1"]
     + ["if True: pass", "from os import *", "l = 0", "debug = None", "print('ready')"]
 )
+STRANGERS = (
+    ["Holger", "Beatriz Salgado", "Wei Zhang", "Fatima", "Stefan Krüger", "Joanna", "Mustafa"]
+    + ["Emily Clarke", "Rashid", "Giulia Ferri", "Torsten", "Yuki", "Carla Mendes", "Bogdan"]
+    + ["Svetlana", "Aaron Fisher", "Leila", "Piotr", "Hannah Weiss", "Joaquín", "O'Malley"]
+)
+"""Names of people who may not have committed."""
+NO_BRANCHES = (
+    ["develop", "master", "staging", "release/2.0", "hotfix", "gh-pages", "dev", "next", "stable"]
+    + ["feature/login", "fix/typo", "feature/async", "v1.x", "bugfix/encoding", "trunk", "beta"]
+    + ["refactor-parser", "topic/speed", "wip/docs", "release-candidate", "feature/cli-colours"]
+)
+"""Names that no branch may have."""
 FAILING = ("failed", "error")
 """Outcomes of tests of which one asks why."""
 PASSING = 0.12
@@ -126,6 +138,13 @@ class PlainSlots:
         """An author's name, whole or just the first or last part."""
         name = self.pick(self.inventory.authors)
         return self.rng.choice([name, name, name.split()[0], name.split()[-1]])
+
+    def author_or_stranger(self) -> str:
+        """An author's name, or as often one that nobody here has."""
+        if self.rng.random() < 0.5:
+            return self.author()
+        here = " ".join(self.inventory.authors).lower()
+        return self.pick([name for name in STRANGERS if name.lower() not in here])
 
     def date(self) -> str:
         """A date within the history."""
@@ -225,6 +244,12 @@ class PlainSlots:
     def branch(self) -> str:
         """A local branch."""
         return self.pick(self.inventory.branches)
+
+    def branch_or_none(self) -> str:
+        """A local branch, or as often a name that no branch has."""
+        if self.rng.random() < 0.5:
+            return self.branch()
+        return self.pick([name for name in NO_BRANCHES if name not in self.inventory.branches])
 
     def merged_branch(self) -> str:
         """A branch that a merge of this history names."""

@@ -38,7 +38,7 @@ class Intent:
     slots: dict[str, str] = field(default_factory=dict)
     """Slot → kind of value, a method of `Slots`."""
     needs: str = ""
-    """A word on what the workspace must have, for readers."""
+    """A word on what the workspace must have, for readers; `drafts.CONFLICT` chooses workspaces."""
     phrasings: tuple[str, ...] = ()
     brought: bool = False
     """Whether it stands beside its tool (`intents.brought`)."""

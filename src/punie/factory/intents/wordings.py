@@ -74,6 +74,7 @@ LOOKS = {
     "python_path": "file folder",
     "branch": "branch",
     "merged_branch": "branch",
+    "branch_or_none": "branch",
     "count": "number",
     "small_count": "number",
     "start_line": "number",
