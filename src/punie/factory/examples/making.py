@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from punie.factory.examples import followups, keeping, repairs, wording
+from punie.factory.examples import followups, keeping, repairs, twins, wording
 from punie.factory.examples.drafts import Draft
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.mutation import Mutations
@@ -46,7 +46,8 @@ class Made:
     spent: dict[str, dict[str, float]]
     """Tool → calls, seconds in it, seconds in its second way."""
     counts: Counter[str]
-    """Drafts: `attempted`; `executed` to the program's end; `verified` by second ways."""
+    """Drafts: `attempted`; `executed` to the program's end; `verified` by second ways, of which
+    `answered twice`: a shell command gave the same answer."""
     disagreements: list[dict[str, Any]]
     """Examples that a second way rejects: question, program, call, field and both values."""
 
@@ -80,13 +81,17 @@ async def _examples(
             code = wording.program(draft.intent, values)
             outcome, fault = await workshop.run(code)
             made.counts["executed"] += outcome.error is None
-            if fault:
-                made.rejects[fault] += 1
+            twin = None if fault else twins.differs(draft.intent.name, values, outcome, root)
+            if fault or twin:
+                made.rejects[fault or "another way to the answer"] += 1
                 asked = wording.question(draft.phrasing, values, rng, material.asides)
                 about = {"workspace": root.name, "question": asked, "program": code}
-                made.disagreements += [about | d for d in workshop.disagreements(outcome)]
+                told = workshop.disagreements(outcome)
+                told += [{"tool": "", "args": values, "field": "", "says": twin, "second": ""}]
+                made.disagreements += [about | each for each in told if each["tool"] or twin]
                 continue
             made.counts["verified"] += 1
+            made.counts["answered twice"] += twin == ""
             asked = wording.question(draft.phrasing, values, rng, material.asides)
             row = _row(draft, root.name, asked, code) | workshop.facts(outcome)
             row["empty"] = not outcome.stdout.strip()
