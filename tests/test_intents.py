@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from punie.errors import UsageError
 from punie.factory.examples.options import GenerateOptions
-from punie.factory.intents import Direct, Intent, brought, load, load_asides, load_followups
+from punie.factory.intents import Direct, Intent, brought, load, load_asides, load_followups, plain
 from punie.factory.intents.wordings import collisions, glued, wording
 from punie.tool import own_tools, tools_in
 
@@ -168,3 +169,14 @@ def test_intents_stand_beside_the_tools_of_a_module_or_a_package(tmp_path: Path)
 
 def test_no_tool_of_the_package_brings_what_the_folder_has() -> None:
     assert brought.files(own_tools().values()) == {}
+
+
+def test_a_question_without_its_name_is_answered_with_what_is_missing_in_forty_wordings() -> None:
+    """Five wordings each of "who calls it?" and the like; none of what a function returns."""
+    _, direct = load()
+    missing = {entry.answer: entry.questions for entry in direct if entry.topic == "missing"}
+    asked = ("who calls it?", "where is it defined?", "what does the function return?")
+    for question in (*asked, "which parameters does it have?"):
+        (answer,) = [answer for answer, found in missing.items() if question in found]
+        assert len({plain(text) for text in missing[answer]}) >= 40
+        assert re.match(r"Which|Of which", answer), answer
