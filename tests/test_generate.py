@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import re
+import shutil
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -76,7 +77,11 @@ def test_the_report_adds_up_and_says_what_was_dropped(made: Path) -> None:
     told = (made / "disagreements.jsonl").read_text().splitlines()
     dropped = {k: n for k, n in report["rejects"].items() if "." in k.split(": ")[-1]}
     assert sum(dropped.values()) <= len(told)
-    assert "/" not in "".join(report["rejects"]), "a reason names no place"
+    assert report["rejects"]
+    odd = [
+        reason for reason in report["rejects"] if not re.fullmatch(r"[\w ,-]+(: [\w.]+)?", reason)
+    ]
+    assert odd == [], "a reason names no place and no value"
     tried, same = report["mutations"]["checked"], report["mutations"]["same"]
     assert tried
     assert all(0 <= same[intent] <= number for intent, number in tried.items())
@@ -139,6 +144,24 @@ def test_a_wrong_result_is_found_by_the_second_way(corpus: Path) -> None:
         "GitCommit.author",
         "RuffResult.violations",
         "GitFileStatus.staged",
+    ]
+
+
+def test_what_a_second_way_rejects_is_told_with_both_values(corpus: Path, tmp_path: Path) -> None:
+    """The report's check of what was dropped held for a run that dropped nothing."""
+    shutil.copytree(corpus / "shop", tmp_path / "shop")
+    repos.git(tmp_path / "shop", "stash", "--include-untracked")
+
+    async def ask() -> tuple[str, list[dict[str, Any]]]:
+        async with Workshop(corpus / "shop", Inventory(tmp_path / "shop")) as workshop:
+            outcome, fault = await workshop.run("print(git_status().clean)")
+            return fault, workshop.disagreements(outcome)
+
+    fault, told = asyncio.run(ask())
+    assert re.fullmatch(r"git_status: GitStatusResult\.\w+", fault)
+    clean = [each for each in told if each["field"] == "GitStatusResult.clean"]
+    assert [(each["tool"], each["says"], each["second"]) for each in clean] == [
+        ("git_status", "False", "True")
     ]
 
 

@@ -154,3 +154,34 @@ def test_a_second_way_that_breaks_is_a_fault_of_that_call_only(tmp_path: Path) -
     result = load_tools()["read_file"].result(success=True)
     found = second_way.compared("read_file", Inventory(tmp_path), {"path": 3}, result)
     assert found.fault.startswith("the second way broke: ")
+
+
+def test_lines_that_are_not_committed_are_nobodys(tmp_path: Path) -> None:
+    """Whether the author and the commit of such a line are compared was in doubt."""
+    root = tmp_path / "shop"
+    demo.create(root)
+    file = root / "shop/pricing.py"
+    file.write_text(file.read_text("utf-8") + "LATE = 1\n", "utf-8")
+    args = {"path": "shop/pricing.py"}
+
+    async def ask() -> Result:
+        workspace = Workspace(root)
+        context = Context(workspace, SETTINGS, Server(workspace, SETTINGS), Allow(), trusted=True)
+        return (await call(load_tools()["git_blame"], context, dict(args)))[0]
+
+    right = asyncio.run(ask())
+    inventory = Inventory(root)
+    assert str(second_way.compared("git_blame", inventory, args, right)) == ""
+    defects: dict[str, str] = {
+        "author": inventory.authors[0],
+        "hash": inventory.hashes[0],
+        "date": "2024-01-09T10:00:00+01:00",
+        "text": "LATE = 2",
+    }
+    for field, value in defects.items():
+        wrong = right.model_copy(deep=True)
+        late = wrong.lines[-1]  # type: ignore[attr-defined]
+        assert (late.author, late.hash.strip("0")) == ("Not Committed Yet", "")
+        setattr(late, field, value)
+        found = second_way.compared("git_blame", inventory, args, wrong)
+        assert [each.field for each in found.differences] == [f"GitBlameLine.{field}"]
