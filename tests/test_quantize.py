@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
 from punie.errors import UsageError
@@ -19,22 +18,11 @@ from punie.factory.quantizing.levels import quantize as write_level
 from punie.factory.quantizing.picture import picture
 from punie.factory.quantizing.report import table
 from punie.factory.quantizing.rule import Measured, Rule, choose
-from punie.models.adapter import Adapter, write_adapter
+from punie.models.adapter import write_adapter
 from punie.models.fuse import fuse
 from punie.settings import Settings
 from punie.terminal import Progress
-from tiny_llama import write_rows, write_tiny
-
-LINEARS = (
-    ("attn_q", 64, 64),
-    ("attn_k", 64, 32),
-    ("attn_v", 64, 32),
-    ("attn_output", 64, 64),
-    ("ffn_gate", 64, 128),
-    ("ffn_up", 64, 128),
-    ("ffn_down", 128, 64),
-)
-"""Name, width and height of each linear layer of the tiny model."""
+from tiny_llama import tiny_adapter, write_rows, write_tiny
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny base, an adapter of it, both fused to F16, and rows."""
     folder = tmp_path_factory.mktemp("fused")
     base = write_tiny(folder / "base.gguf")
-    random = np.random.default_rng(1)
-    pairs = {
-        f"blk.{block}.{name}.weight": (
-            random.normal(size=(4, width)).astype(np.float32),
-            0.02 * random.normal(size=(out, 4)).astype(np.float32),
-        )
-        for block in range(2)
-        for name, width, out in LINEARS
-    }
-    adapter = Adapter(4, 4.0, pairs, {})
+    adapter = tiny_adapter()
     (folder / "adapter").mkdir()
     write_adapter(adapter, folder / "adapter" / "adapter.gguf", "F32")
     facts = {"name": "tiny", "dialect": "compact", "literals": "null", "answers": "null"}

@@ -11,6 +11,7 @@ import gguf
 import numpy as np
 
 from punie.models import base_file
+from punie.models.adapter import Adapter
 from punie.models.weights import field, open_gguf
 
 VOCABULARY = 1024
@@ -29,6 +30,32 @@ def _tokenizer() -> dict[str, Any]:
     ]
     types = field(reader, "tokenizer.ggml.token_type")[:VOCABULARY]
     return {"tokens": tokens, "types": types, "merges": merges}
+
+
+LINEARS = (
+    ("attn_q", 64, 64),
+    ("attn_k", 64, 32),
+    ("attn_v", 64, 32),
+    ("attn_output", 64, 64),
+    ("ffn_gate", 64, 128),
+    ("ffn_up", 64, 128),
+    ("ffn_down", 128, 64),
+)
+"""Name, width and height of each linear layer of the tiny model."""
+
+
+def tiny_adapter(seed: int = 1) -> Adapter:
+    """An adapter of rank 4 of all its linear layers."""
+    random = np.random.default_rng(seed)
+    pairs = {
+        f"blk.{block}.{name}.weight": (
+            random.normal(size=(4, width)).astype(np.float32),
+            0.02 * random.normal(size=(out, 4)).astype(np.float32),
+        )
+        for block in range(2)
+        for name, width, out in LINEARS
+    }
+    return Adapter(4, 4.0, pairs, {})
 
 
 def write_tiny(path: Path, seed: int = 0) -> Path:

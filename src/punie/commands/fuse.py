@@ -11,19 +11,21 @@ import click
 @click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--adapter", type=click.Path(path_type=Path), help="Default: out/<recipe>/adapter.")
 @click.option("--out", type=click.Path(path_type=Path), help="Default: out/<recipe>/model.")
-@click.option("--kind", default="Q8_0", show_default=True, help="Number format of the weights.")
-def command(recipe: Path, adapter: Path | None, out: Path | None, kind: str) -> None:
+@click.option("--kind", help="Number format of the weights; default: the recipe's, else Q8_0.")
+def command(recipe: Path, adapter: Path | None, out: Path | None, kind: str | None) -> None:
     """Fuse the adapter of RECIPE into its base: one GGUF file that the engine loads, or with the
     backend `mlx` an MLX folder."""
+    from punie.errors import UsageError
+    from punie.factory import recipes
     from punie.factory.fuse import FuseOptions, run
     from punie.factory.mlx import stages
 
     if stages.chosen(recipe):
+        if kind:
+            raise UsageError(f"--kind {kind!r} is for GGUF: [fuse] dtype says it for MLX")
         click.echo(stages.fuse(recipe, adapter, out))
         return
-
-    folder = Path("out") / recipe.stem
-    options = FuseOptions.model_validate(
-        {"adapter": adapter or folder / "adapter", "out": out or folder / "model", "kind": kind}
-    )
-    click.echo(run(options))
+    given = {"adapter": adapter, "out": out, "kind": kind}
+    files = recipes.files(recipes.folder(recipe), "fuse")
+    chosen = files | {name: value for name, value in given.items() if value is not None}
+    click.echo(run(recipes.options(FuseOptions, recipe, "fuse", chosen)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("quantize")
 @click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--model", type=click.Path(path_type=Path), help="Default: out/<recipe>/fused.")
+@click.option("--model", type=click.Path(path_type=Path), help="Default: out/<recipe>/model.")
 @click.option("--adapter", type=click.Path(path_type=Path), help="Default: out/<recipe>/adapter.")
 @click.option("--rows", type=click.Path(path_type=Path), help="Default: the validation rows.")
 @click.option("--out", type=click.Path(path_type=Path), help="Default: out/<recipe>/quantized.")
@@ -35,27 +35,23 @@ def command(
     Status 1 when no level passes. The model is a GGUF file or the folder of stage `fuse`. With the
     backend `mlx` it is an MLX folder, and the recipe names the level.
     """
-    from punie.factory import quantize
+    from punie.factory import quantize, recipes
     from punie.factory.mlx import stages
 
     if stages.chosen(recipe):
         click.echo(stages.quantize(recipe, model, out))
         return
-    folder = Path("out") / recipe.stem
-    source = model or folder / "fused"
-    files: dict[str, Any] = {
-        "model": source / "model.gguf" if source.is_dir() or not source.suffix else source,
-        "adapter": adapter or folder / "adapter",
-        "rows": rows or folder / "data" / "validation.jsonl",
-        "out": out or folder / "quantized",
-        "levels": levels or None,
-        "suite": "" if suite == "none" else suite,
-    }
-    options = quantize.read_options(recipe, files)
+    if model and (model.is_dir() or not model.suffix):
+        model = model / "model.gguf"
+    given: dict[str, Any] = {"model": model, "adapter": adapter, "rows": rows, "out": out}
+    given |= {"levels": levels or None, "suite": "" if suite == "none" else suite}
+    files = recipes.files(recipes.folder(recipe), "quantize")
+    chosen = files | {name: value for name, value in given.items() if value is not None}
+    options = quantize.read_options(recipe, chosen)
     made = asyncio.run(_run(options))
     click.echo((made / "report.md").read_text("utf-8"))
-    chosen = json.loads((made / "meta.json").read_text("utf-8"))["chosen"]
-    raise click.exceptions.Exit(0 if chosen else 1)
+    picked = json.loads((made / "meta.json").read_text("utf-8"))["chosen"]
+    raise click.exceptions.Exit(0 if picked else 1)
 
 
 async def _run(options: QuantizeOptions) -> Path:

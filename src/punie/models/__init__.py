@@ -80,7 +80,7 @@ def read_card(folder: Path = SHIPPED) -> dict[str, Any]:
     try:
         card: dict[str, Any] = json.loads((folder / "adapter.json").read_text("utf-8"))
         return {key: card[key] for key in ("sha256", "base_sha256")} | card
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelUnavailable(
             f"no trained adapter in {str(folder)!r} ({error!r}): reinstall punie, train one"
             " (README), or give another model with --model"

@@ -15,6 +15,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
+from punie.errors import ModelUnavailable
 from punie.models.weights import Array, dequantize, field, open_gguf
 
 ROWS, ROW_IDS = "token_embd.rows", "punie.token_ids"
@@ -78,13 +79,16 @@ def write_adapter(adapter: Adapter, path: Path, kind: str = "auto") -> str:
 def read_adapter(path: Path) -> Adapter:
     """Read an adapter of any kind. Raises ModelUnavailable when it is missing or unreadable."""
     reader = open_gguf(path)
-    alpha = float(field(reader, "adapter.lora.alpha"))
-    found = {tensor.name: dequantize(tensor) for tensor in reader.tensors}
-    pairs = {
-        name.removesuffix(".lora_a"): (a, found[name.removesuffix("lora_a") + "lora_b"])
-        for name, a in found.items()
-        if name.endswith(".lora_a")
-    }
-    rows = dict(zip(field(reader, ROW_IDS), found[ROWS], strict=True)) if ROWS in found else {}
-    rank = next(iter(pairs.values()))[0].shape[0]
+    try:
+        alpha = float(field(reader, "adapter.lora.alpha"))
+        found = {tensor.name: dequantize(tensor) for tensor in reader.tensors}
+        pairs = {
+            name.removesuffix(".lora_a"): (a, found[name.removesuffix("lora_a") + "lora_b"])
+            for name, a in found.items()
+            if name.endswith(".lora_a")
+        }
+        rows = dict(zip(field(reader, ROW_IDS), found[ROWS], strict=True)) if ROWS in found else {}
+        rank = next(iter(pairs.values()))[0].shape[0]
+    except (StopIteration, KeyError, ValueError, TypeError) as error:
+        raise ModelUnavailable(f"{str(path)!r} is no adapter of Punie's: {error!r}") from None
     return Adapter(rank, alpha, pairs, rows)

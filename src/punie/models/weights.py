@@ -42,7 +42,7 @@ def open_gguf(path: Path) -> gguf.GGUFReader:
     """A reader on `path`. Raises ModelUnavailable when the file is missing or no GGUF."""
     try:
         return gguf.GGUFReader(str(path))
-    except (OSError, ValueError, IndexError, KeyError) as error:
+    except (OSError, ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
         raise ModelUnavailable(f"cannot read {str(path)!r} as GGUF: {error}") from error
 
 

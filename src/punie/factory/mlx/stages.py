@@ -51,7 +51,7 @@ def fuse(recipe: Path, adapter: Path | None = None, out: Path | None = None) -> 
     from punie.factory.mlx.fuse import run
 
     folder = Path("out") / recipe.stem
-    given = {"adapter": adapter or folder / "adapter", "out": out or folder / "fused"}
+    given = {"adapter": adapter or folder / "adapter", "out": out or folder / "model"}
     return run(recipes.options(MlxFuseOptions, recipe, "fuse", given))
 
 
@@ -63,7 +63,7 @@ def quantize(
     from punie.factory.mlx.quantize import run
 
     folder = Path("out") / recipe.stem
-    given: dict[str, Any] = {"fused": fused or folder / "fused", "out": out or folder / "model"}
+    given: dict[str, Any] = {"fused": fused or folder / "model", "out": out or folder / "quantized"}
     given |= {"bits": bits} if bits else {}
     return run(recipes.options(MlxQuantizeOptions, recipe, "quantize", given))
 

@@ -115,28 +115,16 @@ def read(path: Path, known: Sequence[str]) -> Recipe:
             mistakes.append(f"{name} = {table!r} must be a table")
     if mistakes:
         raise UsageError("\n  ".join([f"recipe {str(path)!r} cannot be used:", *mistakes]))
-    out, trained = Path("out") / path.stem, tables.get("train", {})
-    files = {"data": out / "data" / "train.jsonl", "out": out / "adapter"}
-    base = {"base": trained["base"]} if "base" in trained else {}
-    exact = {"kind": "F16"} if "quantize" in tables else {}
-    fused = base | exact | tables.get("fuse", {})
-    fused |= {"adapter": out / "adapter", "out": out / "model"}
-    quantized = (
-        base
-        | tables.get("quantize", {})
-        | {
-            "model": out / "model" / "model.gguf",
-            "adapter": out / "adapter",
-            "rows": out / "data" / "validation.jsonl",
-            "out": out / "quantized",
-        }
-    )
+
+    def given(stage: str) -> dict[str, Any]:
+        return recipes.stated(tables, stage) | recipes.files(recipes.folder(path), stage)
+
     makers: dict[str, Callable[[], Any]] = {
         "generate": lambda: generate.read_options(path),
         "audit": lambda: of_recipe(path),
-        "train": lambda: TrainOptions.model_validate(trained | files),
-        "fuse": lambda: FuseOptions.model_validate(fused),
-        "quantize": lambda: QuantizeOptions.model_validate(quantized),
+        "train": lambda: TrainOptions.model_validate(given("train")),
+        "fuse": lambda: FuseOptions.model_validate(given("fuse")),
+        "quantize": lambda: QuantizeOptions.model_validate(given("quantize")),
         "validate": lambda: ValidateOptions.model_validate(tables.get("validate", {})),
         "benchmark": lambda: BenchmarkOptions.model_validate(tables.get("benchmark", {})),
         "release": lambda: ReleaseOptions.model_validate(tables.get("release", {})),

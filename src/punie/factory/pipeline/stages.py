@@ -10,7 +10,7 @@ from typing import Any
 
 from punie import __version__
 from punie.errors import ModelUnavailable, PunieError, StageFailed
-from punie.factory import benchmark, corpus, fuse, generate, intents, quantize, validate
+from punie.factory import benchmark, corpus, fuse, generate, intents, quantize, recipes, validate
 from punie.factory.audit import run as auditing
 from punie.factory.benchmark import Subject
 from punie.factory.corpus.sdist import cache_dir
@@ -87,12 +87,7 @@ def _train(plan: Plan) -> dict[str, Any]:
             f"training needs the extra 'train' ({error}): pip install -e '.[train]'"
         ) from None
     report = json.loads((plan.root / "data" / "meta.json").read_text("utf-8"))
-    files = {
-        "data": plan.root / "data" / "train.jsonl",
-        "validation": plan.root / "data" / "validation.jsonl",
-        "out": plan.root / "adapter",
-        "tools_hash": report["tools"],
-    }
+    files = recipes.files(plan.root, "train") | {"tools_hash": report["tools"]}
     options = plan.recipe.options["train"].model_copy(update=files)
     out = train.run(options, lambda done, total, text: plan.log.now(text))
     meta: dict[str, Any] = json.loads((out / "meta.json").read_text("utf-8"))
@@ -112,7 +107,7 @@ def _hash(path: Path) -> str:
 
 
 def _fuse(plan: Plan) -> dict[str, Any]:
-    files = {"adapter": plan.root / "adapter", "out": plan.root / "model"}
+    files = recipes.files(plan.root, "fuse")
     options = plan.recipe.options["fuse"].model_copy(update=files)
     out = fuse.run(options, lambda done, total, text: plan.log.now(f"fusing {done / total:.0%}"))
     meta: dict[str, Any] = json.loads((out / "meta.json").read_text("utf-8"))
@@ -123,12 +118,7 @@ def _fuse(plan: Plan) -> dict[str, Any]:
 
 
 def _quantize(plan: Plan) -> dict[str, Any]:
-    files = {
-        "model": plan.root / "model" / "model.gguf",
-        "adapter": plan.root / "adapter",
-        "rows": plan.root / "data" / "validation.jsonl",
-        "out": plan.root / "quantized",
-    }
+    files = recipes.files(plan.root, "quantize")
     options = plan.recipe.options["quantize"].model_copy(update=files)
     out = asyncio.run(quantize.run(options, plan.settings, plan.log.progress))
     chosen = json.loads((out / "meta.json").read_text("utf-8"))["chosen"]

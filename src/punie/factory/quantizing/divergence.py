@@ -69,9 +69,9 @@ def held_out(path: Path, count: int, seed: int) -> list[list[Message]]:
     when there is none."""
     try:
         lines = [line for line in path.read_text("utf-8").split("\n") if line.strip()]
-        chosen = random.Random(seed).sample(lines, min(count, len(lines)))
-        rows: list[list[Message]] = [json.loads(line)["messages"] for line in chosen]
-    except (OSError, ValueError, KeyError) as error:
+        read: list[list[Message]] = [json.loads(line)["messages"] for line in lines]
+        rows = random.Random(seed).sample(read, min(count, len(read)))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"no held-out rows in {str(path)!r} ({error!r}): punie generate") from None
     if not rows:
         raise UsageError(f"no held-out rows in {str(path)!r}: punie generate")
