@@ -74,6 +74,7 @@ def story(scene: Scene) -> None:
     do([STAGED, NEVER, STAGED], "set-mode", "-s", "shop", "read-only")
     out = do([NEVER, STAGED], "--approve-all", "prompt", "-s", "shop", "write the notes")
     scene.expect("read-only holds whatever acpx approves", notes.read_text() == "kept\n")
+    scene.expect("and says so", "was refused: --read-only allows no write" in out)
     time.sleep(3)  # the process of the session has gone: it is loaded again
     out = do([STAGED], "prompt", "-s", "shop", "and now?")
     scene.expect("a question in another process is answered", "end_turn" in out)
