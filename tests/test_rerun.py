@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from punie.factory.examples import second_way
 from punie.factory.examples.comparison import Like
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.rerun import Rerun, rerun
-from punie.factory.examples.workshop import Workshop
+from punie.factory.examples.workshop import OTHERWISE, Workshop
 from punie.sandbox import Outcome
 from punie.tool import load_tools
+from punie.wrap import Context
 
 STAGED = "for f in git_status().files:\n    if f.staged:\n        print(f.status, f.file)"
 
@@ -89,3 +91,34 @@ def test_a_second_run_that_does_not_end_is_ended_and_one_that_fails_differs() ->
     assert rerun("while True:\n    pass", tools, [], seconds=1.0).lacks == "time"
     assert "ZeroDivisionError" in rerun("print(1 / 0)", tools, []).differs("")
     assert "open" in rerun("open('x')", tools, []).differs("")
+
+
+def test_an_example_whose_second_run_says_otherwise_is_dropped(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> list[str]:
+        async with Workshop(shop, Inventory(shop)) as workshop:
+            faults = [(await workshop.run(STAGED))[1]]
+            sandboxed = workshop.sandbox.run
+
+            async def tampered(code: str, context: Context) -> Outcome:
+                outcome = await sandboxed(code, context)
+                return replace(outcome, stdout=outcome.stdout.upper())
+
+            monkeypatch.setattr(workshop.sandbox, "run", tampered)
+            return [*faults, (await workshop.run(STAGED))[1]]
+
+    assert asyncio.run(run()) == ["", OTHERWISE]
+
+
+def test_what_two_runs_cannot_share_says_nothing(shop: Path) -> None:
+    async def run() -> list[str]:
+        async with Workshop(shop, Inventory(shop)) as workshop:
+            found = []
+            for code in ("print(pytest_run().duration)", "print(run_command('echo a').stdout)"):
+                outcome, fault = await workshop.run(code)
+                assert fault == ""
+                found.append(workshop.again(code, outcome).lacks)
+            return found
+
+    assert all(asyncio.run(run()))

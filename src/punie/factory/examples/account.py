@@ -15,7 +15,7 @@ from punie.factory.examples.ways import HOW
 from punie.tool import load_tools, tools_hash
 
 Row = dict[str, Any]
-DRAFTS = ("attempted", "executed", "verified", "answered twice", "kept")
+DRAFTS = ("attempted", "executed", "verified", "run twice", "answered twice", "kept")
 """What becomes of a draft: it is tried; its program runs to its end; every call agrees with its
 second way; it is among the data."""
 

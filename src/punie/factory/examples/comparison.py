@@ -55,6 +55,8 @@ class Comparison:
     differences: list[Difference] = field(default_factory=list)
     fault: str = ""
     """Why a failed call should not have failed; empty when it was right to."""
+    facts: Facts = field(default_factory=dict)
+    """What the second way found of a call that succeeded."""
 
     def __str__(self) -> str:
         """What is wrong first; empty when all agrees."""
@@ -67,6 +69,7 @@ def compare(facts: Facts, result: Item) -> Comparison:
     found = Comparison()
     found.differences = list(_differences(facts, result, found.compared, missing))
     found.compared -= missing
+    found.facts = facts
     return found
 
 

@@ -18,7 +18,7 @@ from punie.factory.examples.mutation import Mutations
 from punie.factory.examples.options import GenerateOptions
 from punie.factory.examples.plain_slots import NoValue, Value
 from punie.factory.examples.slots import Slots
-from punie.factory.examples.workshop import VOLATILE, Workshop, volatile
+from punie.factory.examples.workshop import OTHERWISE, VOLATILE, Workshop, volatile
 from punie.factory.intents import Asides, Followup, Intent
 from punie.prompt import SYSTEM_TUNED, Message
 from punie.sandbox import Outcome
@@ -46,8 +46,9 @@ class Made:
     spent: dict[str, dict[str, float]]
     """Tool → calls, seconds in it, seconds in its second way."""
     counts: Counter[str]
-    """Drafts: `attempted`; `executed` to the program's end; `verified` by second ways, of which
-    `answered twice`: a shell command gave the same answer."""
+    """Drafts: `attempted`; `executed` to the program's end; `verified` by second ways; of these,
+    `run twice`: CPython printed the same over what the second ways found, and `answered twice`: a
+    shell command gave the same answer."""
     disagreements: list[dict[str, Any]]
     """Examples that a second way rejects: question, program, call, field and both values."""
 
@@ -87,10 +88,14 @@ async def _examples(
                 asked = wording.question(draft.phrasing, values, rng, material.asides)
                 about = {"workspace": root.name, "question": asked, "program": code}
                 told = workshop.disagreements(outcome)
-                told += [{"tool": "", "args": values, "field": "", "says": twin, "second": ""}]
-                made.disagreements += [about | each for each in told if each["tool"] or twin]
+                if fault == OTHERWISE:
+                    twin = workshop.again(code, outcome).differs(outcome.stdout)
+                if twin:
+                    told.append({"tool": "", "args": values, "field": "", "says": twin})
+                made.disagreements += [{"second": ""} | about | each for each in told]
                 continue
             made.counts["verified"] += 1
+            made.counts["run twice"] += not workshop.again(code, outcome).lacks
             made.counts["answered twice"] += twin == ""
             asked = wording.question(draft.phrasing, values, rng, material.asides)
             row = _row(draft, root.name, asked, code) | workshop.facts(outcome)

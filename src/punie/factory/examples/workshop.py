@@ -10,6 +10,7 @@ import dataclasses
 import json
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from punie.errors import ToolFailure
 from punie.factory.examples import second_way
 from punie.factory.examples.comparison import Comparison
 from punie.factory.examples.inventory import Inventory
+from punie.factory.examples.rerun import Rerun, rerun
 from punie.navigation.lsp import Server
 from punie.sandbox import Outcome, Sandbox
 from punie.settings import Settings
@@ -29,6 +31,10 @@ from punie.workspace import Workspace
 from punie.wrap import Allow, Context, middle_cut
 
 SETTINGS = Settings(yes=True, traces=False, test_seconds=12.0, program_seconds=5.0)
+CUT = " characters cut] …"
+"""What the middle of an output that was too long holds."""
+OTHERWISE = "another answer in CPython"
+"""Why a program is no good whose second run prints something else."""
 RESULT = 800
 """Bytes of a program's output that a row keeps."""
 VOLATILE = re.compile(r"0x[0-9a-f]{6,}|/tmp/|\d\.\d+ ?s(ec|\b)")
@@ -64,6 +70,8 @@ class Workshop:
         self.sandbox = Sandbox(self.tools, settings)
         self._results: dict[str, Result | str] = {}
         self._compared: dict[str, Comparison] = {}
+        self._reran: dict[str, Rerun] = {}
+        self.rerun_seconds = 0.0
         self._scratch: Context | None = None
         self._stack = AsyncExitStack()
 
@@ -92,7 +100,29 @@ class Workshop:
                 return outcome, f"{call.tool}: {fault.split(':')[0]}"
             if not call.ok and "symbol" not in call.args and call.tool != "ruff_check":
                 return outcome, f"{call.tool}: failed"  # rightly, but it answers nothing
+        if self.again(code, outcome).differs(outcome.stdout):
+            return outcome, OTHERWISE
         return outcome, ""
+
+    def again(self, code: str, outcome: Outcome) -> Rerun:
+        """The program's second run, in CPython over what the second ways found; remembered."""
+        key = f"{code}\0{outcome.stdout}"
+        if key not in self._reran:
+            self._reran[key] = self._rerun(code, outcome)
+        return self._reran[key]
+
+    def _rerun(self, code: str, outcome: Outcome) -> Rerun:
+        if volatile(outcome) or CUT in outcome.stdout or not all(c.ok for c in outcome.calls):
+            return Rerun(lacks="an answer that two runs can share")
+        pairs = zip(outcome.calls, outcome.results, strict=True)
+        facts = [(c.tool, c.args, self._check(c.tool, c.args, r).facts) for c, r in pairs]
+        start = time.perf_counter()
+        try:
+            return rerun(code, self.tools, facts)
+        except (OSError, subprocess.CalledProcessError, TypeError, ValueError) as error:
+            return Rerun(lacks=repr(error))
+        finally:
+            self.rerun_seconds += time.perf_counter() - start
 
     def forget_failures(self) -> None:
         """Forget calls that failed, so that they run again: it may have been for want of time."""
