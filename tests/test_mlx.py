@@ -35,6 +35,7 @@ from punie.engine.mlx import MlxEngine, load  # noqa: E402
 from punie.factory import recipes  # noqa: E402
 from punie.factory.mlx import fuse, model, quantize, train  # noqa: E402
 from punie.factory.mlx.batches import batch_of, order  # noqa: E402
+from punie.factory.mlx.card import write_card  # noqa: E402
 from punie.factory.mlx.options import (  # noqa: E402
     MlxFuseOptions,
     MlxQuantizeOptions,
@@ -258,6 +259,9 @@ def test_a_model_that_gives_no_numbers_is_not_passed_on(chain: Path, tmp_path: P
     arrays = mx.load(str(broken / "model.safetensors"))
     arrays["model.norm.weight"] *= math.inf
     mx.save_safetensors(str(broken / "model.safetensors"), arrays, {"format": "mlx"})
+    with pytest.raises(ModelUnavailable, match="weights are not those that its card names"):
+        quantize.run(MlxQuantizeOptions(fused=broken, out=tmp_path / "model"))
+    write_card(broken, json.loads((broken / "punie.json").read_text()))
     with pytest.raises(ModelUnavailable, match="gives no numbers"):
         quantize.run(MlxQuantizeOptions(fused=broken, out=tmp_path / "model"))
     assert not (tmp_path / "model" / "meta.json").exists()

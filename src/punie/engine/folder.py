@@ -39,7 +39,7 @@ def read_card(folder: Path) -> FolderCard:
     """The folder's card. Raises ModelUnavailable when there is one that cannot be read."""
     if not (folder / CARD).exists():
         return FolderCard(folder.name)
-    facts = _json(folder / CARD)
+    facts = read_json(folder / CARD)
     try:
         sizes = {p.name: p.stat().st_size for p in folder.glob("*.safetensors")}
         listed = facts.get("literals")
@@ -69,7 +69,7 @@ class FolderTokenizer:
             raise ModelUnavailable(
                 f"model folders need the extra 'mlx' ({error}): pip install 'punie[mlx]'"
             ) from None
-        source = _json(folder / "tokenizer.json")
+        source = read_json(folder / "tokenizer.json")
         kinds = json.dumps([source.get("pre_tokenizer"), source.get("decoder")])
         if "ByteLevel" not in kinds:
             raise ModelUnavailable(f"{str(folder)!r}: only byte-level tokenizers can be used")
@@ -127,12 +127,13 @@ def _ends(folder: Path, controls: dict[str, int]) -> frozenset[int]:
     found: set[int] = set()
     for name in ("generation_config.json", "config.json"):
         if (folder / name).is_file():
-            ends = _json(folder / name).get("eos_token_id")
+            ends = read_json(folder / name).get("eos_token_id")
             found |= {int(e) for e in (ends if isinstance(ends, list) else [ends]) if e is not None}
     return frozenset(found or {controls[t] for t in ("<|im_end|>",) if t in controls})
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises ModelUnavailable when there is none."""
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

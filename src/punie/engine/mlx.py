@@ -211,8 +211,10 @@ def load(folder: Path, lazy: bool = False) -> tuple[Any, dict[str, Any]]:
     model is widened. Raises ModelUnavailable."""
     try:
         model, config = require("mlx_lm.utils").load_model(folder, lazy=lazy)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise ModelUnavailable(f"MLX cannot load {str(folder)!r}: {error}") from error
+    except Exception as error:  # a configuration of wrong values fails anywhere in mlx-lm
+        raise ModelUnavailable(
+            f"MLX cannot load {str(folder)!r} ({type(error).__name__}: {error})"
+        ) from error
     mx, switch = require("mlx.core"), require("mlx_lm.models.switch_layers").SwitchLinear
     experts = any(isinstance(module, switch) for module in model.modules())
     if experts and mx.default_device().type == mx.DeviceType.cpu:

@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from punie.engine.folder import CARD
+from punie.engine.folder import CARD, read_json
+from punie.errors import ModelUnavailable
 from punie.factory.training.records import write_json
 
 
@@ -15,6 +16,14 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
     files = {p.name: p.stat().st_size for p in sorted(folder.glob("*.safetensors"))}
     facts = {key: card.get(key) for key in ("name", "dialect", "tools_hash", "literals")}
     write_json(folder / CARD, facts | {"files": files, "sha256": weights_hash(folder)})
+
+
+def intact(folder: Path) -> bool:
+    """Whether the folder's weights are those that its card names."""
+    try:
+        return bool(read_json(folder / CARD).get("sha256") == weights_hash(folder))
+    except ModelUnavailable:
+        return False
 
 
 def weights_hash(folder: Path) -> str:

@@ -24,11 +24,12 @@ from punie.engine.folder import FolderTokenizer
 from punie.engine.mlx import load
 from punie.errors import ModelUnavailable
 from punie.factory.mlx import model as models
-from punie.factory.mlx.card import write_card
+from punie.factory.mlx.card import intact, write_card
 from punie.factory.mlx.options import MlxFuseOptions
 from punie.factory.mlx.probes import answer, divergence, probes
-from punie.factory.training.records import write_json
+from punie.factory.training.records import done_before, put_in_place, write_json
 from punie.models import sha256_of
+from punie.prompt import DIALECTS
 
 TOLERATED = 0.05
 """Mean divergence (nats a token) between base + adapter and the fused model above which fusing
@@ -45,12 +46,11 @@ def run(options: MlxFuseOptions) -> Path:
     inputs["base"] = sha256_of(base / "config.json")
     given = json.loads(options.model_dump_json(include={"dtype"}))
     meta = options.out / "meta.json"
-    if meta.exists():
-        done = json.loads(meta.read_text("utf-8"))
-        if (done["inputs"], done["options"]) == (inputs, given):
-            return options.out
-    shutil.rmtree(options.out, ignore_errors=True)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
+    if done_before(meta, inputs, given) and intact(options.out):
+        return options.out
+    part = options.out.with_name(f"{options.out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.parent.mkdir(parents=True, exist_ok=True)
     model, config = _adapted(base, options.adapter)
     asked = probes(FolderTokenizer(base), card["dialect"])
     wanted = [answer(model, probe) for probe in asked]
@@ -58,9 +58,9 @@ def run(options: MlxFuseOptions) -> Path:
     _fuse(model)
     grid = config.pop("quantization", None)
     config.pop("quantization_config", None)
-    _save(model, config, base, options)
+    _save(model, config, base, part, options.dtype)
     del model
-    again, _ = load(options.out)
+    again, _ = load(part)
     found = [answer(again, probe) for probe in asked]
     apart = [divergence(ours, theirs) for (ours, _), (theirs, _) in zip(wanted, found, strict=True)]
     alike = sum(ours == theirs for (_, ours), (_, theirs) in zip(wanted, found, strict=True))
@@ -80,10 +80,11 @@ def run(options: MlxFuseOptions) -> Path:
     if not content["divergence"] <= TOLERATED:  # also where it is no number
         raise ModelUnavailable(
             f"the fused model differs from base + adapter by {content['divergence']} nats a token"
-            f" (at most {TOLERATED}): it is left in {str(options.out)!r} without meta.json"
+            f" (at most {TOLERATED}): it is left in {str(part)!r}"
         )
-    write_card(options.out, card)
-    write_json(meta, content)
+    write_card(part, card)
+    write_json(part / "meta.json", content)
+    put_in_place(part, options.out)
     return options.out
 
 
@@ -92,7 +93,10 @@ def _card(adapter: Path) -> dict[str, Any]:
     try:
         card: dict[str, Any] = json.loads((adapter / "adapter.json").read_text("utf-8"))
         stated, real = card["sha256"], sha256_of(adapter / models.ADAPTER)
-    except (OSError, ValueError, KeyError) as error:
+        lacking = {"base", "name", "dialect", "tools_hash"} - card.keys()
+        if lacking or card["dialect"] not in DIALECTS:
+            raise ValueError(f"adapter.json: no {sorted(lacking) or 'such dialect'}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelUnavailable(
             f"no finished MLX adapter in {str(adapter)!r} ({error!r}): train one first"
         ) from None
@@ -104,7 +108,12 @@ def _card(adapter: Path) -> dict[str, Any]:
 def _adapted(base: Path, adapter: Path) -> tuple[Any, dict[str, Any]]:
     """Base + adapter, every tensor of the adapter in its place."""
     model, config = load(base, lazy=True)
-    models.adapt(model, models.read_config(adapter))
+    try:
+        models.adapt(model, models.read_config(adapter))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelUnavailable(
+            f"{models.CONFIG} in {str(adapter)!r} does not fit the base: {error!r}"
+        ) from None
     places = models.trainable(model)
     try:
         arrays = mx.load(str(adapter / models.ADAPTER))
@@ -133,14 +142,14 @@ def _fuse(model: Any) -> None:
         raise ModelUnavailable(f"layers that mlx-lm can neither fuse nor dequantize: {left[:10]}")
 
 
-def _save(model: Any, config: dict[str, Any], base: Path, options: MlxFuseOptions) -> None:
-    dtype = getattr(mx, options.dtype)
+def _save(model: Any, config: dict[str, Any], base: Path, out: Path, kind: str) -> None:
+    dtype = getattr(mx, kind)
     model.update(
         tree_map(
             lambda a: a.astype(dtype) if mx.issubdtype(a.dtype, mx.floating) else a,
             model.parameters(),
         )
     )
-    utils.save_model(options.out, model)
-    utils.save_config(config | {"torch_dtype": options.dtype}, options.out / "config.json")
-    models.copy_tokenizer(base, options.out)
+    utils.save_model(out, model)
+    utils.save_config(config | {"torch_dtype": kind}, out / "config.json")
+    models.copy_tokenizer(base, out)

@@ -74,7 +74,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The `adapter_config.json` of an adapter's folder. Raises ModelUnavailable."""
     try:
         found: dict[str, Any] = json.loads((folder / CONFIG).read_text("utf-8"))
-        return {"num_layers": found["num_layers"], "lora_parameters": found["lora_parameters"]}
+        layers, lora = found["num_layers"], found["lora_parameters"]
+        if not isinstance(layers, int) or not isinstance(lora, dict):
+            raise ValueError(f"{CONFIG}: num_layers {layers!r}, lora_parameters {lora!r}")
+        return {"num_layers": layers, "lora_parameters": lora}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelUnavailable(f"no MLX adapter in {str(folder)!r}: {error!r}") from None
 

@@ -21,25 +21,23 @@ import numpy as np
 from mlx_lm.convert import convert
 from mlx_lm.utils import compute_bits_per_weight
 
-from punie.engine.folder import FolderTokenizer, read_card
+from punie.engine.folder import CARD, FolderTokenizer, read_json
 from punie.engine.mlx import load
 from punie.errors import ModelUnavailable, UsageError
 from punie.factory.mlx import model as models
-from punie.factory.mlx.card import weights_hash, write_card
+from punie.factory.mlx.card import intact, weights_hash, write_card
 from punie.factory.mlx.options import MlxQuantizeOptions
 from punie.factory.mlx.probes import answer, divergence, probes
-from punie.factory.training.records import write_json
+from punie.factory.training.records import done_before, put_in_place, write_json
+from punie.prompt import DIALECTS
 
 
 def run(options: MlxQuantizeOptions) -> Path:
     """Quantize and return the outputs folder. Raises ModelUnavailable without a fused model,
     UsageError for the base's own grid."""
     began = time.monotonic()
-    try:
-        fused = json.loads((options.fused / "meta.json").read_text("utf-8"))
-        grid = fused["base"]["quantization"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelUnavailable(f"no fused model in {str(options.fused)!r}: {error!r}") from None
+    card, fused = _fused(options.fused)
+    grid = fused["base"]["quantization"]
     if grid and (grid["bits"], grid["group_size"]) == (options.bits, options.group_size):
         raise UsageError(
             f"{options.bits} bits in groups of {options.group_size} are the base's own grid, on"
@@ -48,31 +46,34 @@ def run(options: MlxQuantizeOptions) -> Path:
     given = json.loads(options.model_dump_json(include={"bits", "group_size"}))
     inputs = {"fused": weights_hash(options.fused)}
     meta = options.out / "meta.json"
-    if meta.exists():
-        done = json.loads(meta.read_text("utf-8"))
-        if (done["inputs"], done["options"]) == (inputs, given):
-            return options.out
-    shutil.rmtree(options.out, ignore_errors=True)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with models.quietly():
-        convert(
-            str(options.fused),
-            str(options.out),
-            quantize=True,
-            q_bits=options.bits,
-            q_group_size=options.group_size,
-        )
-    models.copy_tokenizer(options.fused, options.out)
-    card = json.loads((options.fused / "punie.json").read_text("utf-8"))
+    if done_before(meta, inputs, given) and intact(options.out):
+        return options.out
+    part = options.out.with_name(f"{options.out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with models.quietly():
+            convert(
+                str(options.fused),
+                str(part),
+                quantize=True,
+                q_bits=options.bits,
+                q_group_size=options.group_size,
+            )
+    except Exception as error:  # mlx-lm's and the tokenizers' are of a dozen kinds
+        raise ModelUnavailable(
+            f"mlx-lm cannot quantize {str(options.fused)!r} ({type(error).__name__}: {error}):"
+            " delete the folder, `punie fuse` makes it anew"
+        ) from error
+    models.copy_tokenizer(options.fused, part)
     before, _ = load(options.fused, lazy=True)
-    after, config = load(options.out, lazy=True)
-    asked = probes(FolderTokenizer(options.out), read_card(options.fused).dialect)
+    after, config = load(part, lazy=True)
+    asked = probes(FolderTokenizer(part), card["dialect"])
     pairs = [(answer(before, probe), answer(after, probe)) for probe in asked]
     moved = [divergence(ours, theirs) for (ours, _), (theirs, _) in pairs]
     if not np.isfinite(moved).all():
         raise ModelUnavailable(
-            f"the quantized model gives no numbers: {moved}; it is left in {str(options.out)!r}"
-            " without meta.json"
+            f"the quantized model gives no numbers: {moved}; it is left in {str(part)!r}"
         )
     equal = sum(ours == theirs for (_, ours), (_, theirs) in pairs)
     kept = retention(Path(fused["base"]["folder"]), before, after)
@@ -83,7 +84,7 @@ def run(options: MlxQuantizeOptions) -> Path:
         "card": fused["card"],
         "tensors": tensor_types(after, config),
         "bits_per_weight": round(float(compute_bits_per_weight(after)), 3),
-        "bytes": sum(p.stat().st_size for p in options.out.glob("*.safetensors")),
+        "bytes": sum(p.stat().st_size for p in part.glob("*.safetensors")),
         "divergence": round(float(np.mean(moved)), 6),
         "probes_written_alike": [equal, len(asked)],
         "update_kept": summary(kept),
@@ -91,9 +92,29 @@ def run(options: MlxQuantizeOptions) -> Path:
         | {package: version(package) for package in ("mlx", "mlx-lm")},
         "seconds": round(time.monotonic() - began, 1),
     }
-    write_card(options.out, card)
-    write_json(meta, content)
+    write_card(part, card)
+    write_json(part / "meta.json", content)
+    put_in_place(part, options.out)
     return options.out
+
+
+def _fused(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Card and report of a fused model. Raises ModelUnavailable when there is none, or when its
+    weights are not those that it was made with."""
+    card, report = read_json(folder / CARD), read_json(folder / "meta.json")
+    try:
+        fits = "quantization" in report["base"] and "folder" in report["base"]
+        fits = fits and card["dialect"] in DIALECTS and "card" in report
+    except (KeyError, TypeError):
+        fits = False
+    if not fits:
+        raise ModelUnavailable(f"no fused model in {str(folder)!r}: `punie fuse` makes it")
+    if not intact(folder):
+        raise ModelUnavailable(
+            f"{str(folder)!r}: the weights are not those that its card names; `punie fuse` makes"
+            " them anew"
+        )
+    return card, report
 
 
 def tensor_types(model: Any, config: dict[str, Any]) -> dict[str, int]:

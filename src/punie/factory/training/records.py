@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,22 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
     temporary.replace(path)
+
+
+def done_before(meta: Path, inputs: dict[str, Any], options: dict[str, Any]) -> bool:
+    """Whether `meta` tells of a run of these inputs and options that came to its end."""
+    try:
+        done = json.loads(meta.read_text("utf-8"))
+        return bool((done["inputs"], done["options"]) == (inputs, options))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def put_in_place(part: Path, out: Path) -> None:
+    """Make the finished folder `part` the folder `out`; what was there goes."""
+    if out.exists():
+        shutil.rmtree(out)
+    part.rename(out)
 
 
 def require(out: Path, mark: dict[str, Any]) -> None:
