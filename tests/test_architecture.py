@@ -64,6 +64,7 @@ LAYERS = (
         "navigation.keywords",
         "navigation.silence",
         "navigation.disguised",
+        "navigation.classbody",
     ),
     ("reporter", "terminal", "testrun"),
     ("tools", "sandbox", "engine.llama", "engine.mlx", "engine.http", "engine.scripted"),

@@ -14,7 +14,7 @@ from punie.factory.examples.comparison import Like
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.rerun import Rerun, rerun
 from punie.factory.examples.workshop import OTHERWISE, Workshop
-from punie.sandbox import Outcome
+from punie.sandbox import Outcome, Sandbox
 from punie.tool import load_tools
 from punie.wrap import Context
 
@@ -93,19 +93,22 @@ def test_a_second_run_that_does_not_end_is_ended_and_one_that_fails_differs() ->
     assert "open" in rerun("open('x')", tools, []).differs("")
 
 
-def test_an_example_whose_second_run_says_otherwise_is_dropped(
-    shop: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Tampering:
+    """A sandbox that prints in capitals."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+
+    async def run(self, code: str, context: Context) -> Outcome:
+        outcome = await self.sandbox.run(code, context)
+        return replace(outcome, stdout=outcome.stdout.upper())
+
+
+def test_an_example_whose_second_run_says_otherwise_is_dropped(shop: Path) -> None:
     async def run() -> list[str]:
         async with Workshop(shop, Inventory(shop)) as workshop:
             faults = [(await workshop.run(STAGED))[1]]
-            sandboxed = workshop.sandbox.run
-
-            async def tampered(code: str, context: Context) -> Outcome:
-                outcome = await sandboxed(code, context)
-                return replace(outcome, stdout=outcome.stdout.upper())
-
-            monkeypatch.setattr(workshop.sandbox, "run", tampered)
+            workshop.sandbox = Tampering(workshop.sandbox)  # type: ignore[assignment]
             return [*faults, (await workshop.run(STAGED))[1]]
 
     assert asyncio.run(run()) == ["", OTHERWISE]

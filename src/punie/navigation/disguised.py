@@ -69,13 +69,15 @@ def used(root: Path, declarations: list[Declaration]) -> Callable[[str, str], bo
     return tell
 
 
-async def in_type_comments(outline: Outline, thing: Declaration) -> list[str]:
-    """`file:line` wherever a comment gives a type with the name of the thing."""
-    if thing.member:
-        return []
-    comment = re.compile(rf"#[ \t]*type:[^#\n]*\b{re.escape(thing.name)}\b")
+async def in_comments(outline: Outline, thing: Declaration) -> list[str]:
+    """`file:line` wherever a comment gives a type with the name of the thing, or an example of a
+    docstring runs it: such examples are tests."""
+    name = rf"(?<!\w){re.escape(thing.name)}\b"
+    example = rf"^[ \t]*(?:>>>|\.\.\.)[ \t][^\n#]*?{'[.]' * thing.member}{name}"
+    written = [example] if thing.member else [example, rf"#[ \t]*type:[^#\n]*{name}"]
+    comment = re.compile("|".join(written), re.MULTILINE)
     return [
-        outline.show(Spot(path, *source.place(found.start())))
+        outline.show(Spot(path, *source.place(found.end() - len(thing.name))))
         for path in await outline.files_with(thing.name)
         for source in [outline.source(path)]
         for found in comment.finditer(source.text)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from punie.navigation.classbody import put_right
 from punie.navigation.declaration import CLASS, FUNCTIONS, METHODS, MODULE, Declaration, Spot
 from punie.navigation.outline import Outline, enumerated, path_of
 from punie.navigation.overlooked import Uses, meaningless, overlooked
@@ -25,6 +26,7 @@ async def everywhere(
     overrides = await overriding(outline, declarations)
     known = [*declarations, *overrides]
     found = Uses(await uses(outline, list(start), known))
+    await put_right(outline, declarations, found.direct)
     found.override = await uses(outline, [o.spot for o in overrides], known)
     more = await overlooked(outline, declarations, overrides, [*found.direct, *found.override])
     found.direct |= more.direct

@@ -19,7 +19,7 @@ from punie.errors import ToolFailure
 from punie.grep import Search
 from punie.listing import listing
 from punie.navigation.declaration import MODULE, Declaration
-from punie.navigation.disguised import in_type_comments, used, worth_reading
+from punie.navigation.disguised import in_comments, used, worth_reading
 from punie.navigation.outline import Outline, enumerated
 from punie.navigation.overlooked import Uses
 
@@ -52,7 +52,7 @@ async def unsaid(outline: Outline, declarations: list[Declaration], found: Uses)
     seen = [*found.direct, *found.override]
     places, whole = await _places(outline, declarations, sure=bool(seen))
     if seen:
-        places += await in_type_comments(outline, thing)
+        places += await in_comments(outline, thing)
     if places := [place for place in places if place not in found.settled]:
         said.append(f"the word {thing.name} stands as text in {enumerated(places)}")
     if not whole:
