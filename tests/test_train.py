@@ -35,6 +35,7 @@ from punie.factory.training.rows import (  # noqa: E402
     read_rows,
     steps_of,
 )
+from punie.factory.training.signs import signs  # noqa: E402
 
 
 def quiet(done: int, total: int, text: str) -> None:
@@ -228,6 +229,43 @@ def test_budget_of_minutes_ends_the_schedule(
     if len(log) > 3:
         assert log[-1]["lr"] < max(line["lr"] for line in log)
     assert "validation_loss" in log[-1]
+
+
+def test_training_ends_when_validation_no_longer_gains(
+    make: Callable[..., TrainOptions], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    still = make(
+        tmp_path / "still", patience=2, validate_every=1, learning_rate=1e-12, checkpoint_minutes=0
+    )
+    meta = json.loads((run(still, quiet) / "meta.json").read_text())["training"]
+    assert meta["stopped_early"]
+    assert 3 <= meta["steps"] < meta["steps_planned"]
+    assert meta["kept_step"] <= meta["steps"] - 2
+    assert 0 < meta["epochs"] < 1
+    said = capfd.readouterr().err
+    assert "attn_q" in said or "q_proj" in said
+    assert any("little was learnt" in each for each in meta["warnings"])
+    assert "warning: the best validation loss is" in said
+
+
+@pytest.mark.parametrize(
+    ("losses", "warned"),
+    [
+        ([(0.5, 0.6), (0.4, 0.5), (0.3, 0.4), (0.2, 0.3)], ""),
+        ([(0.5, 0.6), (0.4, 0.55), (0.3, 0.5), (0.2, 0.45)], "grows (0.100, 0.150, 0.200, 0.250)"),
+        ([(0.5, 0.6), (0.4, 0.55), (0.3, 0.5)], ""),
+        ([(0.9, 0.8), (0.8, 0.7)], "0.700"),
+        ([(0.9, 0.8), (0.8, 0.69)], ""),
+    ],
+)
+def test_losses_that_bode_ill_are_told(
+    tmp_path: Path, losses: list[tuple[float, float]], warned: str
+) -> None:
+    log = tmp_path / "log.jsonl"
+    rows = [{"loss": loss, "validation_loss": held_out} for loss, held_out in losses]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = "; ".join(signs(log))
+    assert (warned in said) if warned else not said
 
 
 def test_training_goes_on_from_an_adapter(

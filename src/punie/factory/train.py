@@ -26,7 +26,7 @@ from punie.factory.training.base import TrainingTokenizer, weights
 from punie.factory.training.lora import LoraLlama, pack
 from punie.factory.training.markers import marker_rows
 from punie.factory.training.options import TrainOptions
-from punie.factory.training.outputs import Checkpoint, fingerprint, finish
+from punie.factory.training.outputs import ADAPTED, Checkpoint, fingerprint, finish
 from punie.factory.training.rows import (
     Row,
     Rows,
@@ -62,9 +62,11 @@ def run(options: TrainOptions, progress: Progress = to_stderr) -> Path:
     trainer = Trainer(options)
     checkpoint = Checkpoint(options.out, mark)
     trainer.restore(checkpoint)
+    print(trainer.plan(), file=sys.stderr, flush=True)
     trainer.train(checkpoint, progress)
     checkpoint.save(trainer.state())
-    finish(options, mark, trainer)
+    for sign in finish(options, mark, trainer):
+        print(f"warning: {sign}", file=sys.stderr, flush=True)
     checkpoint.path.unlink(missing_ok=True)
     return options.out
 
@@ -105,6 +107,7 @@ class Trainer:
         self.seconds = 0.0
         self.best: tuple[float, int, list[Tensor]] | None = None
         self.validation_loss = math.nan
+        self.stale = 0
         self.threads = options.threads or os.cpu_count() or 1
         # One micro-batch per thread, each thread without helpers: unlike parallel products this
         # does not stall when other programs take a core, and its sums have a fixed order.
@@ -117,7 +120,7 @@ class Trainer:
         began, before, saved = time.monotonic(), self.seconds, time.monotonic()
         first_tokens = self.tokens
         with (self.options.out / "log.jsonl").open("a", encoding="utf-8") as log:
-            while (share := self.share()) < 1.0:
+            while (share := self.share()) < 1.0 and not self.lost_patience:
                 record = self._step(share)
                 self.seconds = before + time.monotonic() - began
                 speed = (self.tokens - first_tokens) / (time.monotonic() - began)
@@ -131,6 +134,21 @@ class Trainer:
                 if time.monotonic() - saved >= 60 * self.options.checkpoint_minutes:
                     checkpoint.save(self.state())
                     saved = time.monotonic()
+
+    def plan(self) -> str:
+        """What is trained on what, in words."""
+        options, lengths = self.options, self.data.lengths
+        values = sum(parameter.numel() for parameter in self.parameters)
+        return (
+            f"{len(lengths)} rows of {sum(lengths)} tokens, {len(self.steps)} steps in "
+            f"{options.epochs} epochs; {values} values of rank {options.rank} beside "
+            f"{', '.join(ADAPTED)} of all {self.network.shape.layers} blocks"
+        )
+
+    @property
+    def lost_patience(self) -> bool:
+        """Whether the validation loss has not fallen for as long as the options allow."""
+        return 0 < self.options.patience <= self.stale
 
     def share(self) -> float:
         """How much of the run is over, 0 to 1, by steps or by the clock, whichever is ahead: the
@@ -189,7 +207,9 @@ class Trainer:
         """Mean loss per target token on the held-out rows; remembers the best weights."""
         assert self.held_out is not None
         self.validation_loss = self.mean_loss(self.held_out)
+        self.stale += 1
         if self.best is None or self.validation_loss < self.best[0]:
+            self.stale = 0
             copies = [parameter.detach().clone() for parameter in self.parameters]
             self.best = (self.validation_loss, self.step, copies)
         return round(self.validation_loss, 5)
@@ -217,6 +237,7 @@ class Trainer:
             "seconds": self.seconds,
             "best": self.best,
             "validation_loss": self.validation_loss,
+            "stale": self.stale,
         }
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -229,7 +250,7 @@ class Trainer:
             for parameter, saved in zip(self.parameters, state["parameters"], strict=True):
                 parameter.copy_(saved)
         self.optimizer.load_state_dict(state["optimizer"])
-        for name in ("step", "tokens", "targets", "seconds", "best", "validation_loss"):
+        for name in ("step", "tokens", "targets", "seconds", "best", "validation_loss", "stale"):
             setattr(self, name, state[name])
         self.network.merge()
 

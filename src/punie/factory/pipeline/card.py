@@ -56,6 +56,7 @@ def model_card(
                 ["trainable", f"{training.get('trainable_parameters')} values"],
                 ["validation loss", _loss(training.get("validation_loss") or {})],
                 ["time", f"{training.get('seconds')} s, {training.get('tokens_per_second')} tok/s"],
+                *(["warning", each] for each in training.get("warnings", ())),
             ],
         ),
         "## Validation",

@@ -57,6 +57,8 @@ class TrainOptions(BaseModel):
     """Training time in minutes, over all resumptions; the schedule ends inside it."""
     validate_every: int = Field(default=50, ge=1)
     """Steps between two validations."""
+    patience: int = Field(default=0, ge=0)
+    """Validations without a new best loss after which training ends; 0 = it goes on."""
     checkpoint_minutes: float = Field(default=5.0, ge=0)
     """Minutes between two checkpoints; 0 = after every step."""
     threads: int = Field(default=0, ge=0)

@@ -16,12 +16,15 @@ from punie.factory.training.lora import GROUPS
 from punie.factory.training.options import TrainOptions
 from punie.factory.training.records import WAY_OUT, cut_log, require, same_run, write_json
 from punie.factory.training.rows import fixed_answers, fixed_literals
+from punie.factory.training.signs import signs
 from punie.models import sha256_of
 from punie.models.adapter import SIZE_LIMIT, read_adapter, write_adapter
 
 if TYPE_CHECKING:
     from punie.factory.train import Trainer
 
+ADAPTED = [part for group in GROUPS for part in group]
+"""The linear layers of every block that have an update."""
 FREE = {"out", "max_minutes", "checkpoint_minutes", "name", "tools_hash"}
 """Options that may change between an interruption and its resumption."""
 
@@ -94,8 +97,9 @@ def _tool_counts(data: Path) -> dict[str, int]:
     return counts
 
 
-def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> None:
-    """Write the adapter, exact and as shipped, its card, and meta.json."""
+def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> list[str]:
+    """Write the adapter, exact and as shipped, its card, and meta.json; returns the signs that it
+    may be no good."""
     network, out = trainer.network, options.out
     step = trainer.step
     if trainer.best:
@@ -110,6 +114,7 @@ def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> Non
     if size > SIZE_LIMIT:
         raise UsageError(f"adapter of {size} bytes is over {SIZE_LIMIT}; lower the rank")
     losses: dict[str, float] = {}
+    warnings = signs(out / "log.jsonl")
     if trainer.held_out and trainer.best:
         network.load(read_adapter(out / "adapter.gguf"))
         losses = {"best": trainer.best[0], "stored": trainer.mean_loss(trainer.held_out)}
@@ -117,6 +122,8 @@ def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> Non
         "steps": trainer.step,
         "steps_planned": len(trainer.steps),
         "kept_step": step,
+        "stopped_early": trainer.lost_patience,
+        "epochs": round(trainer.tokens / max(sum(trainer.data.lengths), 1), 3),
         "validation_loss": losses,
         "tokens": trainer.tokens,
         "target_tokens": trainer.targets,
@@ -127,8 +134,9 @@ def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> Non
         "rows_without_answer": trainer.data.without_answer,
         "validation_rows": len(trainer.held_out.rows) if trainer.held_out else 0,
         "trainable_parameters": adapter.parameters,
-        "adapted_modules": [part for group in GROUPS for part in group],
+        "adapted_modules": ADAPTED,
         "dtype": str(trainer.dtype).removeprefix("torch."),
+        "warnings": warnings,
     }
     card = {
         "name": options.name,
@@ -152,3 +160,4 @@ def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> Non
         out / "meta.json",
         {"stage": "train", "given": given, **mark, "versions": versions, "training": summary},
     )
+    return warnings
