@@ -146,6 +146,15 @@ def test_the_page_shows_every_stage_and_loads_nothing(folder: Path) -> None:
     assert f"3 of 4, 95 % interval {low:.0%} to {high:.0%}" in text
 
 
+def test_signs_of_a_bad_training_are_alarms(folder: Path) -> None:
+    path = folder / "adapter" / "meta.json"
+    meta = json.loads(path.read_text("utf-8")) if path.exists() else {"training": {}}
+    assert "<p class=alarm>the gap" not in written(folder)
+    meta["training"]["warnings"] = ["the gap grows, <b>1</b>"]
+    path.write_text(json.dumps(meta), "utf-8")
+    assert "<p class=alarm>the gap grows, &lt;b&gt;1&lt;/b&gt;</p>" in written(folder)
+
+
 def test_a_page_of_what_has_not_run_yet(tmp_path: Path) -> None:
     (tmp_path / "empty" / "validation").mkdir(parents=True)
     (tmp_path / "empty" / "validation" / "forty.json").write_text('{"cut": ')

@@ -118,6 +118,8 @@ def _training(folder: Path) -> str:
         for name, value in (meta["training"] if meta else {}).items()
     ]
     told = table(["", ""], rows) if rows else "<p class=soft>Training has not ended.</p>"
+    for sign in meta["training"].get("warnings", ()) if meta else ():
+        told = f"<p class=alarm>{escape(sign)}</p>{told}"
     return f"<h2>Training</h2>{key(list(losses))}<div class=charts>{''.join(charts)}</div>{told}"
 
 
