@@ -217,6 +217,34 @@ def test_a_gate_that_fails_releases_nothing(copied: Bench) -> None:
     assert "the gate is not passed" in (copied.folder / "whole" / "report.html").read_text()
 
 
+def test_the_release_is_a_command_of_its_own(copied: Bench) -> None:
+    root, home = copied.folder / "whole", copied.folder / "data" / "models"
+    name = json.loads((root / "release" / "release.json").read_text())["name"]
+    shutil.rmtree(home)
+    shutil.rmtree(root / "release")
+    status, text = copied.release("whole")
+    assert (status, text.splitlines()[-1]) == (0, name), text
+    assert {"MODEL_CARD.md", "DEPLOYMENT.md", "model.gguf"} <= {
+        path.name for path in (home / name).iterdir()
+    }
+    assert "train: " not in text
+    status, text = copied.release("whole", "--use")
+    assert (status, "a weaker gate than the specification's" in text) == (1, True), text
+    assert not (home / "active.json").exists()
+    # A gate that is not passed, a stage that is not done, no folder: nothing is released.
+    before = {path.name: path.stat().st_mtime_ns for path in home.iterdir()}
+    copied.change("overall = 0.0", "overall = 1.0")
+    status, text = copied.release("whole")
+    assert (status, "not released, the gate is not passed" in text) == (1, True), text
+    (root / "stages" / "validate.json").unlink()
+    status, text = copied.release("whole")
+    assert (status, "stage validate is not done in" in text) == (1, True), text
+    status, text = copied.release("nowhere")
+    assert (status, "there is no folder" in text) == (2, True), text
+    assert not (copied.folder / "nowhere").exists()
+    assert {path.name: path.stat().st_mtime_ns for path in home.iterdir()} == before
+
+
 def test_all_mistakes_of_a_recipe_are_named_before_any_work(copied: Bench) -> None:
     copied.change(r"learning_rate = .*", "learning_rate = -1\nrang = 3")
     copied.change(r"rounds = 1", "rounds = 0")

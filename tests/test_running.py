@@ -111,6 +111,20 @@ def test_what_was_removed_is_made_again_where_it_is_needed(chain: Chain) -> None
     assert not (chain.root / "fused" / "model.gguf").exists()
 
 
+def test_one_stage_alone_runs_on_what_the_others_left(chain: Chain) -> None:
+    with pytest.raises(StageFailed, match=r"stage fuse is not done.*punie pipeline trial\.toml"):
+        chain(only="release")
+    assert chain.ran == []
+    assert chain(until="quantize") == ["fuse", "quantize"]
+    assert chain(only="release") == ["release"]
+    assert not (chain.root / "fused" / "model.gguf").exists()
+    assert chain(only="release") == []
+    chain.options["quantize"]["bits"] = 4
+    with pytest.raises(StageFailed, match="stage quantize is not done"):
+        chain(only="release")
+    assert chain.ran == []
+
+
 def test_a_stage_is_done_when_its_mark_is_there(chain: Chain) -> None:
     assert chain(until="quantize") == ["fuse", "quantize"]
     assert (chain.root / "fused" / "model.gguf").exists()

@@ -92,6 +92,19 @@ class Bench:
             _end(child)
         return child.returncode, text
 
+    def release(self, out: str, *more: str) -> tuple[int, str]:
+        """`punie release`: exit status and output."""
+        command = [sys.executable, "-m", "punie", "release", str(self.recipe)]
+        done = subprocess.run(
+            [*command, "--out", str(self.folder / out), *more],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        return done.returncode, done.stderr + done.stdout
+
     def kill_when(self, out: str, reached: Callable[[Path], bool], *more: str) -> bool:
         """Start it and kill the whole group as soon as `reached`; False if it ended before."""
         child = self.start(out, *more)

@@ -44,6 +44,7 @@ COMMANDS = {
     "quantize": "Quantize a fused model, measure each level, pick one by rule.",
     "pipeline": "Take a recipe to a released model.",
     "preview": "Show a row of training data as the trainer sees it.",
+    "release": "Judge the model of a recipe by its gate and release it.",
     "report": "Write a pipeline's page again.",
     "tools": "List the tools.",
     "traces": "List, show, export or delete stored answers.",

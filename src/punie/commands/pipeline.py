@@ -23,23 +23,12 @@ def command(
     What is done already is skipped, so that a run that was killed goes on when it is started
     again. Status 1 when the audit or the gate is not passed. The page is report.html.
     """
-    from punie import settings
+    from punie.factory import recipes
     from punie.factory.pipeline import page, running, stages
-    from punie.factory.pipeline import recipe as recipes
     from punie.terminal import Progress
 
-    known = [stage.name for stage in stages.STAGES]
-    read = recipes.read(recipe, known)
-    root = out or Path("out") / recipe.stem
-    root.mkdir(parents=True, exist_ok=True)
+    root = out or recipes.folder(recipe)
     with Progress() as progress:
-        plan = running.Plan(
-            recipe=read,
-            root=root,
-            settings=settings.load(None),
-            stages=stages.chosen(read.tables),
-            log=running.Log(root / "pipeline.log", progress),
-            workers=workers,
-        )
+        plan = stages.plan_of(recipe, root, progress, workers)
         running.run(plan, page.write, until=until, again=again)
     click.echo(root)

@@ -111,16 +111,18 @@ def run(
     *,
     until: str | None = None,
     again: Sequence[str] = (),
+    only: str | None = None,
 ) -> Path:
     """Run what is not done; gives the pipeline's folder, in which `report.html` stands, also
-    when a stage fails. `again` sets the folders of stages aside.
+    when a stage fails. `again` sets the folders of stages aside; `only` runs this stage on what
+    those before it left, and fails where one of them is not done.
 
     Raises StageFailed when an audit or a gate is not passed or an output is damaged, and every
     other PunieError of a stage with its name before the text.
     """
     plan.root.mkdir(parents=True, exist_ok=True)
     names = [stage.name for stage in plan.stages]
-    if unknown := [name for name in (*again, *filter(None, [until])) if name not in names]:
+    if unknown := [name for name in (*again, *filter(None, [until, only])) if name not in names]:
         raise UsageError(f"no stage {unknown[0]!r}; there are: {', '.join(names)}")
     with _alone(plan.root):
         for stage in plan.stages:
@@ -129,15 +131,18 @@ def run(
         plan.log.line(f"pipeline {plan.recipe.name}: {', '.join(names)}")
         try:
             for stage in plan.stages:
+                if only and stage.name != only:
+                    _must_be_done(plan, stage)
+                    continue
                 _one(plan, stage)
-                if stage.name == until:
+                if stage.name in (until, only):
                     break
         except PunieError as error:
             plan.log.line(f"stopped: {error}")
             raise
         finally:
             (plan.root / "report.html").write_text(page(plan), "utf-8")
-        if plan.stages and until in (None, names[-1]):
+        if plan.stages and (until or only) in (None, names[-1]):
             _thin_out(plan)
         plan.log.line(f"done; {plan.root / 'report.html'}")
     return plan.root
@@ -153,6 +158,14 @@ def _one(plan: Plan, stage: Stage) -> None:
         if not (plan.root / name).exists():  # thinned out after a release, and needed again
             _work(plan, next(s for s in plan.stages if name in plan.marks.outputs(s.name)))
     _work(plan, stage)
+
+
+def _must_be_done(plan: Plan, stage: Stage) -> None:
+    if not plan.marks.fits(stage.name, plan.root / stage.folder, plan.key(stage)):
+        raise StageFailed(
+            f"stage {stage.name} is not done in {str(plan.root)!r}, or what it is made of has"
+            f" changed: `punie pipeline {plan.recipe.path} --out {plan.root}` does it"
+        )
 
 
 def _work(plan: Plan, stage: Stage) -> None:

@@ -8,21 +8,22 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from punie import __version__
+from punie import __version__, settings
 from punie.errors import ModelUnavailable, PunieError, StageFailed
 from punie.factory import benchmark, corpus, fuse, generate, intents, quantize, recipes, validate
 from punie.factory.audit import run as auditing
 from punie.factory.benchmark import Subject
 from punie.factory.corpus.sdist import cache_dir
-from punie.factory.pipeline import releasing
+from punie.factory.pipeline import recipe, releasing
 from punie.factory.pipeline.marks import write_json
 from punie.factory.pipeline.recipe import digest
-from punie.factory.pipeline.running import Plan, Stage
+from punie.factory.pipeline.running import Log, Plan, Stage
 from punie.factory.suite import FOLDER as SUITES
 from punie.factory.suite import Suite, load_suite
 from punie.models import SHIPPED as SHIPPED_ADAPTER
 from punie.models import base_file, read_card, releases, sha256_of
 from punie.models.spec import open_model
+from punie.terminal import Progress
 from punie.tool import load_tools, tools_hash
 from punie.trace import Store
 
@@ -333,6 +334,15 @@ STAGES = (
     ),
 )
 """A stage between `fuse` and `validate` that leaves a `model` is what all later ones work on."""
+
+
+def plan_of(path: Path, root: Path, progress: Progress, workers: int = 2) -> Plan:
+    """The plan of a recipe whose outputs are in `root`, which is made. Raises UsageError that
+    names every mistake of the recipe before that."""
+    read = recipe.read(path, [stage.name for stage in STAGES])
+    root.mkdir(parents=True, exist_ok=True)
+    log = Log(root / "pipeline.log", progress)
+    return Plan(read, root, settings.load(None), chosen(read.tables), log, workers)
 
 
 def chosen(tables: dict[str, Any]) -> list[Stage]:
