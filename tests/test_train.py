@@ -248,6 +248,29 @@ def test_training_ends_when_validation_no_longer_gains(
     assert "warning: the best validation loss is" in said
 
 
+def test_a_checkpoint_from_before_patience_is_gone_on_from(
+    trained: Path, make: Callable[..., TrainOptions], tmp_path: Path
+) -> None:
+    options = make(tmp_path / "older", checkpoint_minutes=0)
+
+    def stop(done: int, total: int, text: str) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(options, stop)
+    state = torch.load(options.out / "checkpoint.pt", weights_only=True)
+    del state["mark"]["options"]["patience"], state["stale"]
+    torch.save(state, options.out / "checkpoint.pt")
+    run(options, quiet)
+    assert (options.out / "adapter.gguf").read_bytes() == (trained / "adapter.gguf").read_bytes()
+
+
+def test_patience_without_validation_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="patience = 2 needs validation rows"):
+        TrainOptions(data=tmp_path / "rows.jsonl", out=tmp_path / "out", patience=2)
+
+
 @pytest.mark.parametrize(
     ("losses", "warned"),
     [

@@ -251,7 +251,7 @@ class Trainer:
                 parameter.copy_(saved)
         self.optimizer.load_state_dict(state["optimizer"])
         for name in ("step", "tokens", "targets", "seconds", "best", "validation_loss", "stale"):
-            setattr(self, name, state[name])
+            setattr(self, name, state.get(name, 0))  # none counted in vain before it was counted
         self.network.merge()
 
     def _line(self, record: dict[str, Any]) -> str:

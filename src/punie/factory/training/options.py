@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from punie.models import base_file
 
@@ -67,6 +67,12 @@ class TrainOptions(BaseModel):
     """Number format of frozen weights and activations; auto = the faster one here."""
     seed: int = 42
     """Seed of the row order and of the first A."""
+
+    @model_validator(mode="after")
+    def _patience_with_what(self) -> Self:
+        if self.patience and not self.validation:
+            raise ValueError(f"patience = {self.patience} needs validation rows; there are none")
+        return self
 
     @property
     def base_file(self) -> Path:

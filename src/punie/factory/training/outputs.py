@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ADAPTED = [part for group in GROUPS for part in group]
 """The linear layers of every block that have an update."""
+LATER = {"patience": 0}
+"""Options that came after the first checkpoints, with what was done before they came."""
 FREE = {"out", "max_minutes", "checkpoint_minutes", "name", "tools_hash"}
 """Options that may change between an interruption and its resumption."""
 
@@ -53,7 +55,7 @@ class Checkpoint:
     @staticmethod
     def require(out: Path, mark: dict[str, Any]) -> None:
         """Raises UsageError when the finished folder `out` belongs to another run."""
-        require(out, mark)
+        require(out, mark, LATER)
 
     def save(self, state: dict[str, Any]) -> None:
         """Write `state`, then put it in place of the last one."""
@@ -70,7 +72,7 @@ class Checkpoint:
             mark = {part: dict(state["mark"][part]) for part in self.mark}
         except Exception as error:  # torch raises all kinds for a damaged file
             raise UsageError(f"{self.path} is damaged ({error!r}): {WAY_OUT}") from None
-        same_run(self.path.parent, mark, self.mark)
+        same_run(self.path.parent, mark, self.mark, LATER)
         return state
 
     def cut_log(self, step: int) -> None:

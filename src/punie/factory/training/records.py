@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def put_in_place(part: Path, out: Path) -> None:
     part.rename(out)
 
 
-def require(out: Path, mark: dict[str, Any]) -> None:
+def require(out: Path, mark: dict[str, Any], defaults: Mapping[str, Any] | None = None) -> None:
     """Raises UsageError when the finished folder `out` belongs to another run."""
     try:
         done = json.loads((out / "meta.json").read_text("utf-8"))
@@ -43,7 +44,7 @@ def require(out: Path, mark: dict[str, Any]) -> None:
             raise ValueError(f"{type(done).__name__} where an object should be")
     except (OSError, ValueError) as error:
         raise UsageError(f"{out / 'meta.json'} is damaged ({error}): {WAY_OUT}") from None
-    same_run(out, {key: done.get(key) for key in mark}, mark)
+    same_run(out, {key: done.get(key) for key in mark}, mark, defaults)
 
 
 def cut_log(log: Path, lines: int) -> None:
@@ -53,8 +54,15 @@ def cut_log(log: Path, lines: int) -> None:
         log.write_text("".join(kept), "utf-8")
 
 
-def same_run(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raises UsageError that names every difference between two fingerprints."""
+def same_run(
+    out: Path,
+    found: dict[str, Any],
+    wanted: dict[str, Any],
+    defaults: Mapping[str, Any] | None = None,
+) -> None:
+    """Raises UsageError that names every difference between two fingerprints. An option that was
+    not there yet had its default."""
+    found = found | {"options": {**(defaults or {}), **found["options"]}}
     differences = [
         f"  {part}.{key}: there {found[part].get(key)!r}, now {wanted[part].get(key)!r}"
         for part in ("options", "inputs")
