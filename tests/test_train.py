@@ -268,7 +268,9 @@ def test_a_checkpoint_from_before_patience_is_gone_on_from(
 
 def test_patience_without_validation_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="patience = 2 needs validation rows"):
-        TrainOptions(data=tmp_path / "rows.jsonl", out=tmp_path / "out", patience=2)
+        TrainOptions(
+            data=tmp_path / "rows.jsonl", out=tmp_path / "out", patience=2, learning_rate=1e-3
+        )
 
 
 @pytest.mark.parametrize(
