@@ -205,6 +205,28 @@ def test_a_stream_that_loses_its_session_is_ended(whole: bool) -> None:
     assert not sent[-1].get("more_body")
 
 
+def test_what_comes_after_a_whole_response_ends_nothing_twice() -> None:
+    """As a web server does, `send` refuses what comes after the last part of a response."""
+    ended = False
+
+    async def send(message: Any) -> None:
+        nonlocal ended
+        if ended:
+            raise RuntimeError("sent after the response was completed")
+        ended = message["type"] == "http.response.body" and not message.get("more_body")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"all"})
+        try:
+            raise ClosedResourceError
+        except ClosedResourceError:
+            await send({"type": "http.response.body", "body": b"more", "more_body": True})
+
+    asyncio.run(Guard(app, "")({"type": "http", "headers": []}, None, send))  # type: ignore[arg-type]
+    assert ended
+
+
 def _authorized() -> Any:
     import httpx2
 

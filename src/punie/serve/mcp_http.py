@@ -112,12 +112,14 @@ class Guard:
             await self._pass_on(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        open_stream = False
+        begun = whole = False
 
         async def noting(message: Any) -> None:
-            nonlocal open_stream
-            open_stream = message.get("more_body", message["type"] == "http.response.start")
+            nonlocal begun, whole
             await send(message)
+            begun = begun or message["type"] == "http.response.start"
+            body = message["type"] == "http.response.body"
+            whole = whole or (body and not message.get("more_body"))
 
         try:
             await self.app(scope, receive, noting)
@@ -125,7 +127,7 @@ class Guard:
             # A client ended its session while a message of its was on the way: answered already.
             if not isinstance(error.__context__, ClosedResourceError):
                 raise
-        if open_stream:
+        if begun and not whole:
             # So it did while a stream of its was open, which then ends without its last part.
             await send({"type": "http.response.body", "body": b""})
 
