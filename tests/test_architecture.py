@@ -57,7 +57,13 @@ LAYERS = (
         "remembered",
     ),
     ("navigation.lsp", "wrap", "git.repository", "instrument", "engine"),
-    ("navigation.addressing", "listing", "navigation.outline", "navigation.places"),
+    (
+        "navigation.addressing",
+        "navigation.stubs",
+        "listing",
+        "navigation.outline",
+        "navigation.places",
+    ),
     (
         "navigation.references",
         "navigation.overlooked",

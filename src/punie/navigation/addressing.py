@@ -18,6 +18,7 @@ from punie.errors import ToolFailure, UsageError
 from punie.navigation.declaration import CLASS, MODULE, Declaration, Spot, group
 from punie.navigation.outline import Outline
 from punie.navigation.pysource import Name
+from punie.navigation.stubs import joined
 from punie.navigation.sweep import PYTHON
 from punie.workspace import shared_path
 
@@ -146,7 +147,7 @@ class Lookup(Outline):
         groups = group(d for d in await self.declarations(path) if d.answers(parts))
         groups += await self._also_set(parts, [path], groups)
         if groups:
-            return self._only(symbol, groups)
+            return await self._only(symbol, groups)
         source = self.source(path)
         uses = [_spot(path, n) for n in source.names(parts[-1])]
         if uses:
@@ -221,9 +222,9 @@ class Lookup(Outline):
             inner = [g for g in groups if g[0].inside_function]
             note = f"also declared inside functions: {self._list(inner)}" if inner else ""
             apart = [m for m in modules if not any(_holds(m[0], g[0]) for g in outer)]
-            return replace(self._only(symbol, outer + apart), note=note)
+            return replace(await self._only(symbol, outer + apart), note=note)
         if groups:
-            return self._only(symbol, groups)
+            return await self._only(symbol, groups)
         return await self._inherited(symbol) or await self._used(symbol)
 
     async def _also_set(
@@ -328,7 +329,8 @@ class Lookup(Outline):
 
     # --- several candidates
 
-    def _only(self, symbol: str, groups: list[list[Declaration]]) -> Target:
+    async def _only(self, symbol: str, groups: list[list[Declaration]]) -> Target:
+        groups = await joined(self, groups)
         if len(groups) > 1:
             raise self._ambiguous(symbol, groups)
         return _target(symbol, groups[0])

@@ -11,6 +11,7 @@ from punie.navigation.declaration import CLASS, FUNCTIONS, METHODS, MODULE, Decl
 from punie.navigation.outline import Outline, enumerated, path_of
 from punie.navigation.overlooked import Uses, meaningless, overlooked
 from punie.navigation.silence import unsaid
+from punie.navigation.stubs import both_sides
 
 
 async def everywhere(
@@ -22,6 +23,8 @@ async def everywhere(
         found = Uses(await module_uses(outline, module))
         notes = [await mentioned(outline, module.qualified, set(found.direct), found.settled)]
         return await _noted(outline, found, declarations, notes)
+    spots = list(spots)
+    declarations = await both_sides(outline, declarations, spots)
     start = dict.fromkeys([*spots, *(d.spot for d in declarations if d.kind)])
     overrides = await overriding(outline, declarations)
     known = [*declarations, *overrides]
