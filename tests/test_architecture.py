@@ -60,6 +60,7 @@ LAYERS = (
     (
         "navigation.addressing",
         "navigation.stubs",
+        "navigation.unread",
         "listing",
         "navigation.outline",
         "navigation.places",

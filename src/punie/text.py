@@ -89,6 +89,33 @@ def is_binary(data: bytes) -> bool:
     return b"\0" in data[:8000] and not wide
 
 
+def is_utf16(data: bytes) -> bool:
+    """Whether it is UTF-16: marked so, or every other byte of its start is NUL."""
+    first = data[:2]
+    if first in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return True
+    if b"\0" not in first:
+        return False
+    start = data[:64]
+    return not (start[::2].strip(b"\0") and start[1::2].strip(b"\0"))
+
+
+def both_ways(data: bytes) -> list[str]:
+    """What UTF-16 says in either order of bytes; one of the two is nonsense."""
+    return [data.decode(codec, "replace") for codec in ("utf-16-le", "utf-16-be")]
+
+
+def decodes(data: bytes) -> bool:
+    """Whether it is UTF-8; if not, a language server's positions in it are wrong."""
+    if is_utf16(data):
+        return False
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def line_count(data: bytes) -> int:
     """Lines as `read_file` counts them: each ends at LF, CRLF or CR; none in a binary file."""
     if is_binary(data):

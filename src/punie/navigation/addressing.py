@@ -20,6 +20,8 @@ from punie.navigation.outline import Outline
 from punie.navigation.pysource import Name
 from punie.navigation.stubs import joined
 from punie.navigation.sweep import PYTHON
+from punie.navigation.unread import unread
+from punie.text import is_utf16
 from punie.workspace import shared_path
 
 LISTED = 12
@@ -81,7 +83,8 @@ class Lookup(Outline):
             raise ToolFailure(f"{given!r} is a folder: give a Python file")
         if path.suffix not in PYTHON:
             raise ToolFailure(f"{given!r} is no Python file (.py, .pyi or .pyw)")
-        self.workspace.read_text(path)
+        if is_utf16(self.workspace.read_text(path)[:64].encode()):
+            raise ToolFailure(f"{given!r} is UTF-16, which Python does not read: make it UTF-8")
         path = self.places.real(shared_path(str(path)))
         self.within_package = not self.places.ours(path)
         return path
@@ -214,7 +217,7 @@ class Lookup(Outline):
         groups = group(await self.declared(parts))
         groups += await self._also_set(parts, await self.files_with(parts[-1]), groups)
         ends = (f"{parts[-1]}.py", f"{parts[-1]}.pyi", "__init__.py")
-        named = [self.module(path) for path in await self._read() if path.name in ends]
+        named = [self.module(path) for path in await self.texts() if path.name in ends]
         modules = group(m for m in named if m.answers(parts))
         outer = [g for g in groups if not g[0].inside_function] or (modules if not groups else [])
         if outer:
@@ -235,7 +238,7 @@ class Lookup(Outline):
         """
         if not known:
             return group(await self.attributes(parts, files))
-        texts = await self._read()
+        texts = await self.texts()
         setting = re.compile(rf"\bself\.{parts[-1]}[ \t]*(?::[^=\n]+)?=(?!=)".encode())
         files = [path for path in files if setting.search(texts.get(path, b""))]
         found = []
@@ -312,11 +315,12 @@ class Lookup(Outline):
             )
         if not known:
             members = {d.qualified for d in await self.declared(parts[-1:])}
-            modules = {self.module(path).qualified for path in await self._read()}
+            modules = {self.module(path).qualified for path in await self.texts()}
             near = difflib.get_close_matches(symbol, sorted(members or modules), 3, 0.6)
             if len(parts) == 1 or not near:
                 near = list(dict.fromkeys([*await self.nearest(parts[-1]), *near]))[:3]
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            hint += f"; {odd}" if (odd := await unread(self, parts[-1])) else ""
             raise ToolFailure(f"no symbol {symbol!r} in the workspace{hint}")
         lines = "; ".join(
             f"{self.show(found[0].spot)} (used at {self.show(use)})"

@@ -14,6 +14,7 @@ from punie.navigation.declaration import CLASS, FIELD, MODULE, Declaration, Spot
 from punie.navigation.places import Places, uri_of
 from punie.navigation.places import path_of as path_of
 from punie.navigation.pysource import Name, Source, source
+from punie.text import both_ways, decodes, is_utf16
 from punie.wrap import Context
 
 _DEFINED = re.compile(
@@ -302,11 +303,18 @@ class Outline:
         if word not in self._held:
             needle = word.encode()
             pattern = re.compile(rb"(?<!\w)" + re.escape(needle) + rb"(?!\w)")
-            files = await self._read()
+            files = await self.texts()
+
+            wide = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+
+            def holds(data: bytes) -> bool:
+                if needle in data:
+                    return bool(pattern.search(data))
+                return is_utf16(data) and any(map(wide.search, both_ways(data)))
 
             def search() -> tuple[list[Path], list[Path]]:
-                held = [p for p, d in files.items() if needle in d and pattern.search(d)]
-                even = {p: _decodes(files[p]) for p in held}
+                held = [path for path, data in files.items() if holds(data)]
+                even = {p: decodes(files[p]) for p in held}
                 return [p for p in held if even[p]], [p for p in held if not even[p]]
 
             self._held[word] = await asyncio.to_thread(search)
@@ -315,7 +323,7 @@ class Outline:
     async def files_declaring(self, part: str, known: Container[Path]) -> list[Path]:
         """Other files than the known ones that seem to declare a name which holds `part`."""
         needle = part.lower().encode()
-        files = await self._read()
+        files = await self.texts()
 
         def search() -> list[Path]:
             held = [p for p, d in files.items() if p not in known and needle in d.lower()]
@@ -327,7 +335,8 @@ class Outline:
 
         return await asyncio.to_thread(search)
 
-    async def _read(self) -> dict[Path, bytes]:
+    async def texts(self) -> dict[Path, bytes]:
+        """The workspace's Python files with their bytes."""
         if self._files is None:
             self._files = await self._server.texts(fresh=self._first())
         return self._files
@@ -335,7 +344,7 @@ class Outline:
     async def nearest(self, name: str) -> list[str]:
         """Names that the workspace declares and that look like `name`."""
 
-        files = await self._read()
+        files = await self.texts()
 
         def search() -> list[str]:
             names = {
@@ -370,15 +379,6 @@ class Outline:
     def show(self, spot: Spot) -> str:
         """`path:line`."""
         return f"{self.workspace.relative(spot.path)}:{spot.line}"
-
-
-def _decodes(data: bytes) -> bool:
-    """Whether a file is UTF-8; if not, the server's positions in it are wrong."""
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _whole_file(link: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from punie.navigation.declaration import MODULE, SCATTERED, Declaration, Spot, r
 from punie.navigation.lsp import hover_parts
 from punie.navigation.overlooked import unlisted
 from punie.navigation.references import everywhere
+from punie.navigation.unread import unread
 from punie.tool import (
     DEFAULT_LIMIT,
     ColumnArg,
@@ -27,7 +28,7 @@ from punie.tool import (
     cap,
     tool,
 )
-from punie.wrap import Context
+from punie.wrap import Context, notes
 
 
 class HoverResult(Result):
@@ -349,8 +350,9 @@ async def workspace_symbols(
             )
         )
     near = [] if symbols else await lookup.nearest(parts[-1])
+    hint = f"no such name; did you mean {', '.join(near)}?" if near else ""
     return WorkspaceSymbolsResult(
-        parse_error=f"no such name; did you mean {', '.join(near)}?" if near else None,
+        parse_error=notes(hint, await unread(lookup, parts[-1])),
         query=query,
         symbols=symbols,
         symbol_count=len(found),
