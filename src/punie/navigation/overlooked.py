@@ -63,7 +63,7 @@ async def overlooked(
     passed = dict(zip(keywords, await outline.meanings(keywords[:LOOKED_UP]), strict=False))
     for spot, targets in (meant | passed).items():
         if thing.member and not targets and spot not in passed:
-            targets |= await _super(outline, spot)
+            targets |= await _own(outline, spot)
         if targets & own:
             found.direct[spot] = None
         elif targets & over:
@@ -163,20 +163,27 @@ async def _candidates(
     return first + late, rest
 
 
-async def _super(outline: Outline, spot: Spot) -> set[Spot]:
-    """What `super().name` means, of which the server says nothing where it is a property."""
+async def _own(outline: Outline, spot: Spot) -> set[Spot]:
+    """What `super().name` and `self.name` mean, by the classes' text.
+
+    The server says nothing of the first where it is a property, nor of the second in code that it
+    takes for unreachable.
+    """
     source = outline.source(spot.path)
     at = source.offset(spot.line, spot.column)
     name = source.word_at(spot.line, spot.column)
-    if name is None or not source.text[:at].endswith("super()."):
+    before = source.text[max(0, at - 8) : at]
+    mine = re.search(r"(?<![\w.])self\.$", before) is not None
+    if name is None or not (mine or before.endswith("super().")):
         return set()
     classes = [
         d
         for d in await outline.declarations(spot.path)
         if d.kind == CLASS and d.start <= (spot.line, spot.column) < d.end
     ]
-    for base in await outline.bases(classes[-1]) if classes else ():
-        if members := {c.spot for c in base.children if c.name == name.text}:
+    owners = [*classes[-1:] * mine, *(await outline.bases(classes[-1]) if classes else ())]
+    for owner in owners:
+        if members := {c.spot for c in owner.children if c.name == name.text}:
             return members
     return set()
 
