@@ -137,13 +137,15 @@ def _case(case: ElementTree.Element, root: Path) -> Facts:
 
 def _message(told: str, whole: str) -> str | Like:
     """What the report tells; a long message is looked for in the whole text of the failure."""
-    if told == "collection failure":
-        return Like(lambda ours: bool(ours) and ours in whole, f"a line of {whole[-LONGEST:]!r}")
+    if told in ("collection failure", "collection skipped"):
+        return Like(lambda ours: _stands_in(whole, ours), f"lines of {whole[-LONGEST:]!r}")
     told = re.sub(r'^failed on (?:setup|teardown) with "(.*)"$', r"\1", told, flags=re.DOTALL)
     if "full report in element text" not in told:
         return told
 
-    def agrees(ours: str) -> bool:
-        return bool(ours) and all(line.strip() in whole for line in ours.splitlines())
+    return Like(lambda ours: _stands_in(whole, ours), f"lines of {told[:80]!r}")
 
-    return Like(agrees, f"lines of {told[:80]!r}")
+
+def _stands_in(whole: str, ours: str) -> bool:
+    """Whether there is a message, and each of its lines is in the whole text of a failure."""
+    return bool(ours) and all(line.strip() in whole for line in ours.splitlines())
