@@ -62,6 +62,15 @@ def test_weights_are_the_mean_and_the_card_names_the_legs(tmp_path: Path) -> Non
     assert card["name"] == "two"
 
 
+def test_a_shipped_adapter_is_a_leg_as_well(tmp_path: Path) -> None:
+    legs = (leg(tmp_path / "shipped", 0.0), leg(tmp_path / "two", 1.0))
+    exact = read_adapter(legs[0] / "adapter-f32.gguf").pairs["blk.0.attn_q.weight"][0]
+    (legs[0] / "adapter-f32.gguf").unlink()
+    out = run(AverageOptions(adapters=legs, out=tmp_path / "out"))
+    found = read_adapter(out / "adapter-f32.gguf").pairs["blk.0.attn_q.weight"][0]
+    assert np.allclose(found, exact + np.float32(0.5), atol=0.05)
+
+
 def test_legs_of_other_models_are_refused(tmp_path: Path) -> None:
     legs = (leg(tmp_path / "one", 0.0, base_sha256="1" * 64), leg(tmp_path / "two", 1.0))
     with pytest.raises(ModelUnavailable, match=r"one' has base_sha256 '1+', .*only legs of one"):

@@ -84,15 +84,13 @@ def test_good_use_raises_no_alarm() -> None:
     total = report["total"]
     assert (total["answers"], total["tool"], total["direct"]) == (3, 2, 1)
     assert (total["field_rate"], total["seconds"]) == (1.0, 0.3667)
-    assert report["tools"] == [
-        {
-            "tool": "git_status",
-            "calls": 3,
-            "failed": 0,
-            "share": 1.0,
-            "training_share": None,
-        }
-    ]
+    asked, *others = report["tools"]
+    trained = asked.pop("training_share")
+    assert asked == {"tool": "git_status", "calls": 3, "failed": 0, "share": 1.0}
+    # The shipped model's card says what it was trained on: tools that nobody asked for are told.
+    assert 0 < trained < 1
+    assert {each["calls"] for each in others} == {0}
+    assert trained + sum(each["training_share"] for each in others) == pytest.approx(1, abs=0.01)
 
 
 def test_an_alarm_is_a_line_and_status_one() -> None:

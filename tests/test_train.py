@@ -35,11 +35,7 @@ from punie.factory.training.rows import (  # noqa: E402
     read_rows,
     steps_of,
 )
-from punie.factory.training.signs import signs  # noqa: E402
-
-
-def quiet(done: int, total: int, text: str) -> None:
-    """Show nothing."""
+from tiny_training import maker, quiet  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +45,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def make(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., TrainOptions]:
-    folder = tmp_path_factory.mktemp("data")
-    data, held_out = write_rows(folder / "a.jsonl", 40), write_rows(folder / "b.jsonl", 8, seed=1)
-
-    def options(out: Path, **given: Any) -> TrainOptions:
-        chosen: dict[str, Any] = {
-            "rank": 32, "alpha": 64, "epochs": 2, "batch_tokens": 600, "micro_tokens": 200,
-            "learning_rate": 2e-2, "validate_every": 3, "dtype": "float32", "threads": 2,
-        }  # fmt: skip
-        chosen |= given
-        return TrainOptions(data=data, validation=held_out, base=base, out=out, **chosen)
-
-    return options
+    return maker(base, tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -229,68 +214,6 @@ def test_budget_of_minutes_ends_the_schedule(
     if len(log) > 3:
         assert log[-1]["lr"] < max(line["lr"] for line in log)
     assert "validation_loss" in log[-1]
-
-
-def test_training_ends_when_validation_no_longer_gains(
-    make: Callable[..., TrainOptions], tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    still = make(
-        tmp_path / "still", patience=2, validate_every=1, learning_rate=1e-12, checkpoint_minutes=0
-    )
-    meta = json.loads((run(still, quiet) / "meta.json").read_text())["training"]
-    assert meta["stopped_early"]
-    assert 3 <= meta["steps"] < meta["steps_planned"]
-    assert meta["kept_step"] <= meta["steps"] - 2
-    assert 0 < meta["epochs"] < 1
-    said = capfd.readouterr().err
-    assert "attn_q" in said or "q_proj" in said
-    assert any("little was learnt" in each for each in meta["warnings"])
-    assert "warning: the best validation loss is" in said
-
-
-def test_a_checkpoint_from_before_patience_is_gone_on_from(
-    trained: Path, make: Callable[..., TrainOptions], tmp_path: Path
-) -> None:
-    options = make(tmp_path / "older", checkpoint_minutes=0)
-
-    def stop(done: int, total: int, text: str) -> None:
-        if done == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(options, stop)
-    state = torch.load(options.out / "checkpoint.pt", weights_only=True)
-    del state["mark"]["options"]["patience"], state["stale"]
-    torch.save(state, options.out / "checkpoint.pt")
-    run(options, quiet)
-    assert (options.out / "adapter.gguf").read_bytes() == (trained / "adapter.gguf").read_bytes()
-
-
-def test_patience_without_validation_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="patience = 2 needs validation rows"):
-        TrainOptions(
-            data=tmp_path / "rows.jsonl", out=tmp_path / "out", patience=2, learning_rate=1e-3
-        )
-
-
-@pytest.mark.parametrize(
-    ("losses", "warned"),
-    [
-        ([(0.5, 0.6), (0.4, 0.5), (0.3, 0.4), (0.2, 0.3)], ""),
-        ([(0.5, 0.6), (0.4, 0.55), (0.3, 0.5), (0.2, 0.45)], "grows (0.100, 0.150, 0.200, 0.250)"),
-        ([(0.5, 0.6), (0.4, 0.55), (0.3, 0.5)], ""),
-        ([(0.9, 0.8), (0.8, 0.7)], "0.700"),
-        ([(0.9, 0.8), (0.8, 0.69)], ""),
-    ],
-)
-def test_losses_that_bode_ill_are_told(
-    tmp_path: Path, losses: list[tuple[float, float]], warned: str
-) -> None:
-    log = tmp_path / "log.jsonl"
-    rows = [{"loss": loss, "validation_loss": held_out} for loss, held_out in losses]
-    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    said = "; ".join(signs(log))
-    assert (warned in said) if warned else not said
 
 
 def test_training_goes_on_from_an_adapter(

@@ -30,7 +30,8 @@ class AverageOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     adapters: tuple[Path, ...] = Field(min_length=2)
-    """Outputs folders of stage `train`, the last leg at the end: its card is gone on with."""
+    """Outputs folders of stage `train`, or folders of shipped models; the last leg at the end: its
+    card is gone on with."""
     out: Path
     """Outputs folder: `adapter.gguf`, `adapter-f32.gguf`, `adapter.json`, `meta.json`."""
 
@@ -39,7 +40,7 @@ def run(options: AverageOptions) -> Path:
     """Average and return the outputs folder. Raises ModelUnavailable for adapters that are missing
     or damaged, or do not belong together."""
     cards = [read_card(folder) for folder in options.adapters]
-    files = [folder / "adapter-f32.gguf" for folder in options.adapters]
+    files = [_weights(folder) for folder in options.adapters]
     for folder, card in zip(options.adapters, cards, strict=True):
         for key in SAME:
             if card.get(key) != cards[-1].get(key):
@@ -65,6 +66,12 @@ def run(options: AverageOptions) -> Path:
     meta: dict[str, Any] = {"stage": "average", "inputs": inputs, "sha256": card["sha256"]}
     write_json(options.out / "meta.json", meta)
     return options.out
+
+
+def _weights(folder: Path) -> Path:
+    """The exact adapter of a folder; of one that was shipped, what there is."""
+    exact = folder / "adapter-f32.gguf"
+    return exact if exact.exists() else folder / "adapter.gguf"
 
 
 def mean(adapters: Sequence[Adapter]) -> Adapter:
