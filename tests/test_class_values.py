@@ -23,6 +23,7 @@ FILES: dict[str, str | bytes] = {
         "from sizes import size\n\n\nclass Crate:\n    size: int = size + 1\n"
         "    lazy = lambda size=size: size\n"
     ),
+    "renamed.py": "from sizes import size as s\n\nsize = 1\n\n\nclass Bag:\n    size = size\n",
 }
 
 
@@ -41,6 +42,7 @@ def test_the_module_has_the_use_and_the_attribute_has_not(ask: Session) -> None:
     module = places(ask, file_path="sizes.py", line=7, symbol="size")
     assert ("sizes.py", 11, 12) in module
     assert ("using.py", 5, 17) in module
+    assert ("renamed.py", 7, 12) not in module
     attribute = places(ask, symbol="Box.size")
     assert ("sizes.py", 11, 12) not in attribute
     assert ("sizes.py", 14, 21) in attribute
@@ -68,6 +70,7 @@ def test_examples_of_docstrings_are_told_beside_uses(ask: Session) -> None:
         ("x: int\n    x = x", [(3, 9)]),
         ("y = x", []),
         ("x == x", []),
+        ("y = 1\r    z = 2\r    x = x", [(4, 9)]),  # as Python counts lines
     ],
 )
 def test_what_a_class_reads_early(body: str, places: list[tuple[int, int]]) -> None:

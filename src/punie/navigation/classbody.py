@@ -26,9 +26,15 @@ async def put_right(
             for spot in _values(outline, Spot(path, 0, 0), name):
                 found.pop(spot, None)
     elif declarations[0].container is None:
-        imported = (s for s in found if outline.imported(s))
+        imported = [s for s in found if outline.imported(s) and not _renamed(outline, s)]
         for place in [*(d.spot for d in declarations), *imported]:
             found |= dict.fromkeys(_values(outline, place, name))
+
+
+def _renamed(outline: Outline, spot: Spot) -> bool:
+    """Whether an import gives the thing another name."""
+    source = outline.source(spot.path)
+    return source.alias_at(source.offset(spot.line, spot.column)) is not None
 
 
 def _values(outline: Outline, place: Spot, name: str) -> Iterable[Spot]:
@@ -45,7 +51,7 @@ def read_early(text: str, name: str) -> tuple[tuple[int, int], ...]:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return ()
-    lines = text.split("\n")
+    lines = re.split(r"\r\n|\r|\n", text)
     found: list[tuple[int, int]] = []
     for node in tree.body:
         for each in node.body if isinstance(node, ast.ClassDef) else ():

@@ -71,7 +71,6 @@ class Workshop:
         self._results: dict[str, Result | str] = {}
         self._compared: dict[str, Comparison] = {}
         self._reran: dict[str, Rerun] = {}
-        self.rerun_seconds = 0.0
         self._scratch: Context | None = None
         self._stack = AsyncExitStack()
 
@@ -116,13 +115,10 @@ class Workshop:
             return Rerun(lacks="an answer that two runs can share")
         pairs = zip(outcome.calls, outcome.results, strict=True)
         facts = [(c.tool, c.args, self._check(c.tool, c.args, r).facts) for c, r in pairs]
-        start = time.perf_counter()
         try:
             return rerun(code, self.tools, facts)
         except (OSError, subprocess.CalledProcessError, TypeError, ValueError) as error:
             return Rerun(lacks=repr(error))
-        finally:
-            self.rerun_seconds += time.perf_counter() - start
 
     def forget_failures(self) -> None:
         """Forget calls that failed, so that they run again: it may have been for want of time."""

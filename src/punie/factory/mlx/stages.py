@@ -30,7 +30,7 @@ def train(recipe: Path, data: Path | None = None, out: Path | None = None) -> Pa
     require("mlx.core")
     from punie.factory.mlx.train import run
 
-    folder = Path("out") / recipe.stem
+    folder = recipes.folder(recipe)
     data = data or folder / "data"
     try:
         report = json.loads((data / "meta.json").read_text("utf-8"))
@@ -50,7 +50,7 @@ def fuse(recipe: Path, adapter: Path | None = None, out: Path | None = None) -> 
     require("mlx.core")
     from punie.factory.mlx.fuse import run
 
-    folder = Path("out") / recipe.stem
+    folder = recipes.folder(recipe)
     given = {"adapter": adapter or folder / "adapter", "out": out or folder / "model"}
     return run(recipes.options(MlxFuseOptions, recipe, "fuse", given))
 
@@ -62,7 +62,7 @@ def quantize(
     require("mlx.core")
     from punie.factory.mlx.quantize import run
 
-    folder = Path("out") / recipe.stem
+    folder = recipes.folder(recipe)
     given: dict[str, Any] = {"fused": fused or folder / "model", "out": out or folder / "quantized"}
     given |= {"bits": bits} if bits else {}
     return run(recipes.options(MlxQuantizeOptions, recipe, "quantize", given))
