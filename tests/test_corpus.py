@@ -193,6 +193,27 @@ def test_findings_are_found(source: Source, tmp_path: Path) -> None:
         assert any(f"[{entry['code']}]" in line for line in lines), entry
 
 
+def test_a_project_without_a_line_to_quarrel_about_cannot_be_conflicted(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    sha256 = pack(tmp_path / "cache" / "one-1.0.tar.gz", {"one-1.0/one.py": "LIMIT = 3\n" * 9})
+    source = Source("one", "one", "1.0", sha256, "train", 7, state="conflicted")
+    with pytest.raises(CorpusError, match="needs a document"):
+        build("one", tmp_path, {"one": source}, tmp_path / "cache")
+
+
+def test_a_project_of_one_module_has_a_history(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    files = {"one-1.0/one.py": MODULE.format(name="shelf"), "one-1.0/README.md": PROSE}
+    sha256 = pack(tmp_path / "cache" / "one-1.0.tar.gz", files)
+    root = build(
+        "one",
+        tmp_path,
+        {"one": Source("one", "one", "1.0", sha256, "train", 7)},
+        tmp_path / "cache",
+    )
+    assert git(root, "log", "--diff-filter=D", "--format=%s").strip()
+
+
 def test_wrong_hash_is_refused(source: Source, tmp_path: Path) -> None:
     wrong = replace(source, sha256="0" * 64)
     with pytest.raises(CorpusError, match=f"{source.sha256}.*{'0' * 64}"):

@@ -8,33 +8,19 @@ back (`rewind`); what is left is added by the first commits. All commits go thro
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from punie.factory.corpus import quarrel
+from punie.factory.corpus.commit import Commit
 from punie.factory.corpus.gitrun import git
 from punie.factory.corpus.layout import Layout
 from punie.factory.corpus.passing import come_and_go
 from punie.factory.corpus.people import Author, body, draw_authors, subject
 from punie.factory.corpus.rewind import take_back
 from punie.factory.corpus.snippets import PLAIN, Words
-
-
-@dataclass
-class Commit:
-    """One commit to write: its message and the whole new content of each file it touches."""
-
-    kind: str
-    topic: str
-    files: dict[str, bytes]
-    message: str = ""
-    parents: list[int] = field(default_factory=list)
-    """Marks of the parents."""
-    removed: list[str] = field(default_factory=list)
-    """Paths that it deletes, by itself or by a rename."""
 
 
 def write(
@@ -198,7 +184,7 @@ def _side_branch(
 
 def _divided(writer: _Writer, plan: Layout, final: dict[str, bytes]) -> str:
     """Write the last commit of main and one beside it that cannot be merged; returns its branch."""
-    ours, theirs = quarrel.sides(plan, final, writer.rng, Commit)
+    ours, theirs = quarrel.sides(plan, final, writer.rng)
     name, base = f"docs/{writer.rng.choice(('wording', 'review', 'cleanup'))}", writer.tip
     writer.add(name, theirs, [base])
     writer.add("main", ours, [base])

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import PurePosixPath
 from random import Random
-from typing import TYPE_CHECKING
 
+from punie.factory.corpus.commit import Commit
 from punie.factory.corpus.layout import Layout
 from punie.factory.corpus.snippets import PLAIN, Words
-
-if TYPE_CHECKING:
-    from punie.factory.corpus.history import Commit
 
 _REMOVED = ("Remove {}", "Drop {}, nobody used it", "Delete {}", "chore: remove {}")
 _RENAMED = ("Rename {} to {}", "Move {} to {}", "refactor: {} is now {}")
@@ -37,9 +34,11 @@ def come_and_go(line: list[Commit], after: int, plan: Layout, rng: Random) -> li
 
 def _deletion(early: Commit, plan: Layout, rng: Random) -> Commit:
     text, name = Words(rng).fill(PLAIN[rng.randrange(3)])
-    path = f"{plan.package}/{name}.py"
+    package = PurePosixPath(plan.package)
+    folder = package.parent if package.suffix else package
+    path = str(folder / f"{name}.py")
     early.files[path] = f'"""Helpers of the first days."""\n\n\n{text}'.encode()
-    return type(early)("chore", name, {}, message=rng.choice(_REMOVED).format(name), removed=[path])
+    return Commit("chore", name, {}, message=rng.choice(_REMOVED).format(name), removed=[path])
 
 
 def _renaming(early: list[Commit], line: list[Commit], rng: Random) -> Commit | None:
@@ -60,4 +59,4 @@ def _renaming(early: list[Commit], line: list[Commit], rng: Random) -> Commit | 
     data = commit.files.pop(path)
     commit.files[str(before)] = data
     told = rng.choice(_RENAMED).format(before.name, now.name)
-    return type(commit)("refactor", now.stem, {path: data}, message=told, removed=[str(before)])
+    return Commit("refactor", now.stem, {path: data}, message=told, removed=[str(before)])

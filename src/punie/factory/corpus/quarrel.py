@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
+from punie.factory.corpus.commit import Commit
 from punie.factory.corpus.gitrun import git
 from punie.factory.corpus.layout import Layout
 from punie.factory.corpus.sdist import CorpusError
-
-if TYPE_CHECKING:
-    from punie.factory.corpus.history import Commit
 
 _LINES = (
     (re.compile(r"^[A-Z][^`|*:]{40,}[.,]$", re.MULTILINE), (" Since 2.0.", " See the changelog.")),
@@ -21,9 +18,9 @@ _LINES = (
 """What is changed in a document and in a test, and what each side adds to it."""
 
 
-def sides(plan: Layout, final: dict[str, bytes], rng: Random, kind: type[Commit]) -> list[Commit]:
-    """The commits of main and of the branch, both for the last commit of main; none where no file
-    has a line to quarrel about."""
+def sides(plan: Layout, final: dict[str, bytes], rng: Random) -> list[Commit]:
+    """The commits of main and of the branch, both for the last commit of main. CorpusError where no
+    file has a line to quarrel about."""
     both: tuple[dict[str, bytes], dict[str, bytes]] = ({}, {})
     for (line, added), files in zip(_LINES, (plan.prose, plan.tests), strict=True):
         texts = {file: final[file].decode("utf-8") for file in files if "/" in file}
@@ -34,11 +31,15 @@ def sides(plan: Layout, final: dict[str, bytes], rng: Random, kind: type[Commit]
             for side, words in zip(both, added, strict=True):
                 text = texts[file]
                 side[file] = f"{text[: match.end()]}{words}{text[match.end() :]}".encode()
+    if not both[0]:
+        raise CorpusError(
+            "state = 'conflicted' needs a document in a folder with a sentence of 40 characters, or"
+            " a test function, and there is neither"
+        )
     names = " and ".join(Path(file).stem for file in both[0])
     return [
-        kind("docs", names, side, message=f"{verb} {names}")
+        Commit("docs", names, side, message=f"{verb} {names}")
         for side, verb in zip(both, ("Clarify", "Comment on"), strict=True)
-        if side
     ]
 
 
