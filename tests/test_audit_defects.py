@@ -27,6 +27,11 @@ from audited import (
 from punie.factory.audit.subject import Subject
 from punie.factory.suite import Suite
 
+LISTED = """found = git_log(count=3)
+print(found.commit_count)
+for c in found.commits:
+    print(c.author)"""
+
 
 def no_system(folder: Folder) -> str:
     del folder[0][0]["messages"][0]
@@ -163,6 +168,10 @@ DEFECTS: dict[str, tuple[str, Callable[[Folder], str]]] = {
     "prints nothing": ("prints nothing", lambda d: code(d, "git_log(count=3)")),
     "no tool": ("calls no tool", lambda d: code(d, 'print("Ada")')),
     "fixed words": ("prints fixed words", lambda d: code(d, 'git_log(count=3)\nprint("done")')),
+    "a list beside the figure": (
+        "list that was not asked for",
+        lambda d: put(d, 0, phrasing="commits by Ada, just the number") and code(d, LISTED),
+    ),
     "vacuous answer": ("vacuous answer", lambda d: answer(d, "Done.")),
     "empty answer": ("vacuous answer", lambda d: answer(d, "")),
     "evasive answer": ("vacuous answer", lambda d: answer(d, "I don't know, it depends.")),

@@ -36,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
     shape.questions,
     too_long,
     texts.programs,
+    texts.lists_unasked,
     texts.answers,
     texts.outputs,
     programs.syntax,

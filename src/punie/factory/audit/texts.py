@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from punie.factory.audit.data import Example, names, parsed
 from punie.factory.audit.findings import Finding, gathered
 from punie.factory.audit.subject import Subject
+from punie.factory.examples.brevity import brief, figure_alone
 from punie.factory.examples.repairs import ENDINGS
 
 SAYS_NOTHING = re.compile(
@@ -55,6 +56,18 @@ def _vacuous(program: str, subject: Subject) -> str:
 
 def _called(call: ast.Call) -> str:
     return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def lists_unasked(subject: Subject) -> list[Finding]:
+    """Programs that list what they have counted, where the question wants the figure alone."""
+    found = []
+    for example in subject.data.examples:
+        program = next(iter(example.programs), "")
+        if figure_alone(example.phrasing) and parsed(program) and brief(program) != program:
+            found.append((example.id, example.asked))
+    return gathered(
+        "list that was not asked for", found, "questions that want a figure alone get a list"
+    )
 
 
 def answers(subject: Subject) -> list[Finding]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from punie.factory.composition.parts import Composition, Part, intents_of
 from punie.factory.examples import keeping, remarks, wording
+from punie.factory.examples.brevity import fitted
 from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.plain_slots import NoValue
 from punie.factory.examples.slots import Slots
@@ -56,7 +57,7 @@ def drafted(
         for count in range(round(wanted * SURPLUS) + 2):
             intent, phrasings = pools[count % len(pools)]
             phrasing = phrasings[count // len(pools) % len(phrasings)]
-            draft = Draft(number, intent, phrasing, multi, rng.randrange(2**32))
+            draft = Draft(number, fitted(intent, phrasing), phrasing, multi, rng.randrange(2**32))
             drafts[rng.choice(sorted(names))].append(draft)
     return drafts
 

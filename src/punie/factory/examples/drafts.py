@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from punie.errors import UsageError
+from punie.factory.examples.brevity import fitted
 from punie.factory.examples.options import GenerateOptions
 from punie.factory.intents import Intent
 from punie.factory.intents.wordings import wording
@@ -67,7 +68,7 @@ def drafts(
             rng.shuffle(where)
             for place in range(round(number * SURPLUS) if phrasings else 0):
                 phrasing = phrasings[place % len(phrasings)]
-                draft = Draft(intent, phrasing, rng.randrange(2**32), out)
+                draft = Draft(fitted(intent, phrasing), phrasing, rng.randrange(2**32), out)
                 places[where[place % len(where)]].append(draft)
     return places
 

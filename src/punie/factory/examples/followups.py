@@ -12,6 +12,7 @@ from typing import Any
 
 from punie.agent import SHOWN, shown
 from punie.factory.examples import wording
+from punie.factory.examples.brevity import fitted
 from punie.factory.examples.plain_slots import Value
 from punie.factory.examples.workshop import Workshop
 from punie.factory.intents import Followup, Intent
@@ -48,11 +49,12 @@ async def make(
     if not choices:
         return [], {}
     followup, target = rng.choice(choices)
-    code = wording.program(target, values if target.slots else {})
+    phrasing = rng.choice(followup.phrasings)
+    code = wording.program(fitted(target, phrasing), values if target.slots else {})
     second, fault = await workshop.run(code)
     if fault or not second.stdout.strip():
         return [], {}
-    asked = wording.question(rng.choice(followup.phrasings), {}, rng)
+    asked = wording.question(phrasing, {}, rng)
     turns: list[Message] = [
         {"role": "tool", "content": middle_cut(shown(outcome), SHOWN["tuned"])},
         {"role": "user", "content": asked},
