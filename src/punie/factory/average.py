@@ -79,7 +79,11 @@ def mean(adapters: Sequence[Adapter]) -> Adapter:
     first = adapters[0]
     for other in adapters[1:]:
         shapes = [
-            ({name: (a.shape, b.shape) for name, (a, b) in each.pairs.items()}, set(each.rows))
+            (
+                {name: (a.shape, b.shape) for name, (a, b) in each.pairs.items()},
+                {name: each.shape(name) for name in each.whole},
+                set(each.rows),
+            )
             for each in (first, other)
         ]
         if shapes[0] != shapes[1]:
@@ -92,7 +96,8 @@ def mean(adapters: Sequence[Adapter]) -> Adapter:
         for name in first.pairs
     }
     rows = {token: _mean([each.rows[token] for each in adapters]) for token in first.rows}
-    return Adapter(first.rank, first.alpha, pairs, rows)
+    whole = {name: _mean([each.whole[name] for each in adapters]) for name in first.whole}
+    return Adapter(first.rank, first.alpha, pairs, rows, whole)
 
 
 def _mean(arrays: Sequence[Array]) -> Array:

@@ -57,7 +57,7 @@ def fuse(
     target = gguf.GGMLQuantizationType[kind]
     for tensor in reader.tensors:
         shape = [int(size) for size in reversed(tensor.shape)]
-        adapted = tensor.name in adapter.pairs
+        adapted = tensor.name in adapter.names
         raw_type = target if adapted else tensor.tensor_type
         raw_shape = gguf.quant_shape_to_byte_shape(shape, raw_type)
         size = int(np.prod(raw_shape)) if adapted else int(tensor.n_bytes)
@@ -71,7 +71,7 @@ def fuse(
     done = 0
     for tensor in reader.tensors:
         data: npt.NDArray[Any] = np.asarray(tensor.data)
-        if tensor.name in adapter.pairs:
+        if tensor.name in adapter.names:
             data = gguf.quantize(dequantize(tensor) + adapter.update(tensor.name), target)
         elif tensor.name == "token_embd.weight" and adapter.rows:
             data = data.copy()
@@ -90,9 +90,9 @@ def _check(reader: gguf.GGUFReader, adapter: Adapter) -> None:
     another shape there."""
     there = {t.name: tuple(int(n) for n in reversed(t.shape)) for t in reader.tensors}
     wrong = [
-        f"  {name}: adapter {(b.shape[0], a.shape[1])}, base {there.get(name)}"
-        for name, (a, b) in adapter.pairs.items()
-        if there.get(name) != (b.shape[0], a.shape[1])
+        f"  {name}: adapter {adapter.shape(name)}, base {there.get(name)}"
+        for name in sorted(adapter.names)
+        if there.get(name) != adapter.shape(name)
     ]
     if wrong:
         raise ModelUnavailable("the adapter does not fit the base:\n" + "\n".join(wrong[:10]))
@@ -124,7 +124,7 @@ def retention(base: Path, adapter: Adapter, fused: Path) -> dict[str, tuple[floa
     before = {tensor.name: tensor for tensor in open_gguf(base).tensors}
     found: dict[str, tuple[float, float]] = {}
     for tensor in open_gguf(fused).tensors:
-        if tensor.name not in adapter.pairs:
+        if tensor.name not in adapter.names:
             continue
         update = adapter.update(tensor.name)
         change = dequantize(tensor) - dequantize(before[tensor.name])

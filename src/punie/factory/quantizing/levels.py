@@ -111,7 +111,7 @@ def on_the_grid_of(base: Path, adapter: Adapter, path: Path) -> list[str]:
     return [
         tensor.name
         for tensor in open_gguf(path).tensors
-        if tensor.name in adapter.pairs
+        if tensor.name in adapter.names
         and tensor.tensor_type == before[tensor.name]
         and tensor.tensor_type.name not in PLAIN
     ]

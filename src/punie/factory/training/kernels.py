@@ -47,6 +47,22 @@ class MergedLinear(torch.autograd.Function):  # type: ignore[misc]
         return (grad @ merged, None, None, a_grad, *b_grads)
 
 
+class WholeLinear(torch.autograd.Function):  # type: ignore[misc]
+    """x·Wᵀ with W in the working number format; the gradient goes to x and to W in float32."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, working: Tensor, weight: Tensor) -> Tensor:
+        """(T, in) → (T, out)."""
+        ctx.save_for_backward(x, working)
+        return x @ working.t()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of x and of the weight."""
+        (x, working), (grad,) = ctx.saved_tensors, grads
+        return grad @ working, None, (grad.t() @ x).float()
+
+
 class SwiGlu(torch.autograd.Function):  # type: ignore[misc]
     """silu(gate)·up of a (T, 2·ffn) product; keeps its input only."""
 
@@ -99,7 +115,7 @@ class AnswerLoss(torch.autograd.Function):  # type: ignore[misc]
         ctx: Any, states: Tensor, output: Tensor, targets: Tensor, trained: Tensor, rows: Tensor
     ) -> Tensor:
         """The loss, a float64 scalar."""
-        total = torch.zeros((), dtype=torch.float64)
+        total = torch.zeros((), dtype=torch.float64, device=states.device)
         parts: list[Tensor] = []
         rows_grad = torch.zeros_like(rows)
         for chunk, wanted in zip(states.split(256), targets.split(256), strict=True):
@@ -108,7 +124,7 @@ class AnswerLoss(torch.autograd.Function):  # type: ignore[misc]
             total += (log_sum.squeeze(1) - logits.gather(1, wanted[:, None]).squeeze(1)).sum()
             if ctx.needs_input_grad[0]:
                 chances = logits.sub_(log_sum).exp_()
-                chances[torch.arange(len(wanted)), wanted] -= 1
+                chances[torch.arange(len(wanted), device=wanted.device), wanted] -= 1
                 rows_grad += chances[:, trained].t() @ chunk.float()
                 parts.append(chances.to(states.dtype) @ output)
         if parts:
@@ -136,7 +152,9 @@ class Layout:
     masks: dict[int, Tensor]
 
 
-def layout_of(shared: int, lengths: list[int], shape: Shape, dtype: torch.dtype) -> Layout:
+def layout_of(
+    shared: int, lengths: list[int], shape: Shape, dtype: torch.dtype, device: torch.device
+) -> Layout:
     """The layout of rows of these lengths, in tokens, behind one shared head."""
     positions = [torch.arange(shared), *(torch.arange(shared, shared + n) for n in lengths)]
     half = torch.arange(0, shape.head_dim, 2).float() / shape.head_dim
@@ -145,13 +163,14 @@ def layout_of(shared: int, lengths: list[int], shape: Shape, dtype: torch.dtype)
 
     def mask(rows: int, before: int) -> Tensor:
         """(group·rows, before + rows), -inf where a key lies after its query."""
-        hidden = torch.full((rows, before + rows), -torch.inf, dtype=dtype)
+        hidden = torch.full((rows, before + rows), -torch.inf, dtype=dtype, device=device)
         return hidden.triu(before + 1).repeat(group, 1)
 
     masks = {n: mask(n, shared) for n in {*lengths}}
     if shared:
         masks[-shared] = mask(shared, 0)
-    return Layout(shared, lengths, angles.cos().to(dtype), angles.sin().to(dtype), masks)
+    cos, sin = (turned.to(device, dtype) for turned in (angles.cos(), angles.sin()))
+    return Layout(shared, lengths, cos, sin, masks)
 
 
 def attend(qkv: Tensor, layout: Layout, shape: Shape) -> Tensor:

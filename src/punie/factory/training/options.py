@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from punie.models import base_file
 
+REPORTED = ("forty", "test")
+"""Suites that no choice may rest on."""
+
 
 class TrainOptions(BaseModel):
     """What is trained, on what, and how."""
@@ -31,6 +34,10 @@ class TrainOptions(BaseModel):
     """Hash of the tool set that the rows were generated with; recorded in the adapter's card."""
     name: str = "smollm2-135m-punie"
     """Name of the model that base and adapter make."""
+    method: Literal["lora", "full"] = "lora"
+    """What of the linear layers is trained: a LoRA pair each, or the weights themselves."""
+    layers: int = Field(default=0, ge=0)
+    """How many of the last blocks are trained; 0 = all."""
     rank: int = Field(default=64, ge=1)
     """Rank of every LoRA pair."""
     alpha: float = Field(default=128.0, gt=0)
@@ -63,6 +70,19 @@ class TrainOptions(BaseModel):
     """Minutes between two checkpoints; 0 = after every step."""
     threads: int = Field(default=0, ge=0)
     """Threads; 0 = one a core."""
+    device: str = "cpu"
+    """Where: cpu, cuda, cuda:1 …; on a card one micro-batch is worked on at a time."""
+    score_suite: str = ""
+    """Suite by name or file: candidates are fused and asked its questions, and the adapter that is
+    kept is the one that answers most, not the one of least loss. Never one that is only reported.
+    """
+    score_every: int = Field(default=400, ge=1)
+    """Steps between two candidates that are asked; the last one is asked, too."""
+    score_cases: int = Field(default=100, ge=1)
+    """Questions that a candidate is asked, about, spread over the suite."""
+    loggers: tuple[str, ...] = ()
+    """Trackers of the package accelerate that get the losses, too: tensorboard, trackio, mlflow …
+    """
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """Number format of frozen weights and activations; auto = the faster one here."""
     seed: int = 42
@@ -72,6 +92,14 @@ class TrainOptions(BaseModel):
     def _patience_with_what(self) -> Self:
         if self.patience and not self.validation:
             raise ValueError(f"patience = {self.patience} needs validation rows; there are none")
+        return self
+
+    @model_validator(mode="after")
+    def _scored_on_what(self) -> Self:
+        if self.score_suite in REPORTED:
+            raise ValueError(
+                f"score_suite = {self.score_suite!r} is for reporting only; take 'development'"
+            )
         return self
 
     @property

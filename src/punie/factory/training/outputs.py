@@ -25,9 +25,18 @@ if TYPE_CHECKING:
 
 ADAPTED = [part for group in GROUPS for part in group]
 """The linear layers of every block that have an update."""
-LATER = {"patience": 0}
+LATER = {
+    "patience": 0,
+    "method": "lora",
+    "layers": 0,
+    "score_suite": "",
+    "score_every": 400,
+    "score_cases": 100,
+}
 """Options that came after the first checkpoints, with what was done before they came."""
-FREE = {"out", "max_minutes", "checkpoint_minutes", "name", "tools_hash"}
+FREE = {
+    "out", "max_minutes", "checkpoint_minutes", "name", "tools_hash", "loggers", "device",
+}  # fmt: skip
 """Options that may change between an interruption and its resumption."""
 
 
@@ -75,6 +84,11 @@ class Checkpoint:
         same_run(self.path.parent, mark, self.mark, LATER)
         return state
 
+    def note(self, record: dict[str, Any]) -> None:
+        """Add a step's record to the log."""
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(record) + "\n")
+
     def cut_log(self, step: int) -> None:
         """Drop the log's lines after `step`: those steps are run again."""
         cut_log(self.log, step)
@@ -99,13 +113,28 @@ def _tool_counts(data: Path) -> dict[str, int]:
     return counts
 
 
+def card(options: TrainOptions, mark: dict[str, Any], adapter: Path) -> dict[str, Any]:
+    """What the card of the stored adapter says of it, but for its training."""
+    return {
+        "name": options.name,
+        "dialect": options.dialect,
+        "rank": options.rank if options.method == "lora" else 0,
+        "alpha": options.alpha,
+        "sha256": sha256_of(adapter),
+        "base_sha256": mark["inputs"]["base"],
+        "tools_hash": options.tools_hash,
+        "literals": fixed_literals(options.data),
+        "answers": fixed_answers(options.data, _answers_before(options.init_adapter)),
+    }
+
+
 def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> list[str]:
     """Write the adapter, exact and as shipped, its card, and meta.json; returns the signs that it
     may be no good."""
     network, out = trainer.network, options.out
     step = trainer.step
-    if trainer.best:
-        _, step, best = trainer.best
+    if kept := trainer.chosen or trainer.best:
+        _, step, best = kept
         with torch.no_grad():
             for parameter, saved in zip(trainer.parameters, best, strict=True):
                 parameter.copy_(saved)
@@ -113,7 +142,7 @@ def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> lis
     write_adapter(adapter, out / "adapter-f32.gguf", "F32")
     kind = write_adapter(adapter, out / "adapter.gguf")
     size = (out / "adapter.gguf").stat().st_size
-    if size > SIZE_LIMIT:
+    if size > SIZE_LIMIT and options.method == "lora":
         raise UsageError(f"adapter of {size} bytes is over {SIZE_LIMIT}; lower the rank")
     losses: dict[str, float] = {}
     warnings = signs(out / "log.jsonl")
@@ -127,6 +156,9 @@ def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> lis
         "stopped_early": trainer.lost_patience,
         "epochs": round(trainer.tokens / max(sum(trainer.data.lengths), 1), 3),
         "validation_loss": losses,
+        "score": trainer.chosen[0] if trainer.chosen else None,
+        "method": options.method,
+        "layers": options.layers or network.shape.layers,
         "tokens": trainer.tokens,
         "target_tokens": trainer.targets,
         "seconds": round(trainer.seconds, 1),
@@ -140,21 +172,9 @@ def finish(options: TrainOptions, mark: dict[str, Any], trainer: Trainer) -> lis
         "dtype": str(trainer.dtype).removeprefix("torch."),
         "warnings": warnings,
     }
-    card = {
-        "name": options.name,
-        "dialect": options.dialect,
-        "rank": options.rank,
-        "alpha": options.alpha,
-        "storage": kind,
-        "sha256": sha256_of(out / "adapter.gguf"),
-        "base_sha256": mark["inputs"]["base"],
-        "tools_hash": options.tools_hash,
-        "literals": fixed_literals(options.data),
-        "answers": fixed_answers(options.data, _answers_before(options.init_adapter)),
-        "training": summary
-        | {"data_sha256": mark["inputs"]["data"], "tools": _tool_counts(options.data.parent)},
-    }
-    write_json(out / "adapter.json", card)
+    facts = {"data_sha256": mark["inputs"]["data"], "tools": _tool_counts(options.data.parent)}
+    described = card(options, mark, out / "adapter.gguf")
+    write_json(out / "adapter.json", described | {"storage": kind, "training": summary | facts})
     packages = ("torch", "numpy", "gguf", "tokenizers")
     versions = {"python": platform.python_version()} | {name: version(name) for name in packages}
     given = json.loads(options.model_dump_json())
