@@ -24,7 +24,7 @@ MARK = "PUNIE_RUN"
 ROUNDS = 5
 """Looks for marked processes: one may start another while it is being ended."""
 BETWEEN = 0.01
-"""Seconds between two looks that both find none."""
+"""Seconds between two looks."""
 WATCHER = """\
 exec 3<&0 </dev/null
 (
@@ -161,20 +161,26 @@ def untie(pid: int) -> None:
 def end_marked(mark: str) -> None:
     """Kill every process of ours that carries the mark.
 
-    A process that starts another program has no environment for a moment: so it is over only when
-    twice, a little apart, none is found.
+    A process that starts another program has no environment for a moment, and one that is being
+    ended may just have started another: then it is over only when twice, a little apart, none is
+    found.
     """
-    wanted, none_before = f"{MARK}={mark}".encode(), False
+    wanted, looks = f"{MARK}={mark}".encode(), 1
     for _ in range(ROUNDS):
-        found = [pid for pid in _processes() if wanted in _environment(pid).split(b"\0")]
+        found, unsettled = [], False
+        for pid in _processes():
+            environment = _environment(pid)
+            if wanted in environment.split(b"\0"):
+                found.append(pid)
+            elif not environment:
+                unsettled = unsettled or _has_memory(pid)
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        if not found and none_before:
+        looks = 2 if found or (unsettled and looks == 1) else looks - 1
+        if not looks:
             return
-        none_before = not found
-        if none_before:
-            time.sleep(BETWEEN)
+        time.sleep(BETWEEN)
 
 
 def _processes() -> list[int]:
@@ -189,6 +195,15 @@ def _environment(pid: int) -> bytes:
         return Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:  # ended, or another user's
         return b""
+
+
+def _has_memory(pid: int) -> bool:
+    """Whether a process is a program; threads of the kernel and what has ended have no memory."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
+            return not file.read().startswith(b"0 ")
+    except OSError:
+        return False
 
 
 def _started(pid: int) -> bytes:

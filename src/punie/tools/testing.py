@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -203,12 +204,18 @@ def _tests_of(source: str) -> list[str]:
 def finished(context: Context, run: Run) -> Iterable[TestCase]:
     """The report's entries, with paths relative to the workspace instead of pytest's root."""
     root = run.report.root or context.workspace.root
+
+    @cache
+    def place(given: str) -> tuple[Path, str]:
+        """A file of pytest's as a path, and relative to the workspace."""
+        absolute = Path(os.path.normpath(root / given))
+        return absolute, context.workspace.relative(absolute)
+
     for case in run.report.cases:
         given, colons, rest = (case.node or "").partition("::")
-        absolute = Path(os.path.normpath(root / given))
-        file = context.workspace.relative(absolute)
+        absolute, file = place(given)
         defined, line = case.defined
-        same = Path(os.path.normpath(root / defined)) == absolute
+        same = given == defined or place(defined)[0] == absolute
         yield TestCase(
             name=f"{file}{colons}{rest}" + (f" {case.part}" if case.part else ""),
             file=file,
