@@ -25,6 +25,8 @@ ROUNDS = 5
 """Looks for marked processes: one may start another while it is being ended."""
 BETWEEN = 0.01
 """Seconds between two looks."""
+INIT = 1
+"""The first process, which is never a child of ours; in a container it may have no environment."""
 WATCHER = """\
 exec 3<&0 </dev/null
 (
@@ -166,20 +168,25 @@ def end_marked(mark: str) -> None:
     found.
     """
     wanted, looks = f"{MARK}={mark}".encode(), 1
+    known: set[int] = set()
     for _ in range(ROUNDS):
-        found, unsettled = [], False
+        found, bare = [], set[int]()
         for pid in _processes():
             environment = _environment(pid)
-            if wanted in environment.split(b"\0"):
+            if environment and wanted in environment.split(b"\0"):
                 found.append(pid)
-            elif not environment:
-                unsettled = unsettled or _has_memory(pid)
+            elif environment == b"" and pid != INIT and _has_memory(pid):
+                bare.add(pid)
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        looks = 2 if found or (unsettled and looks == 1) else looks - 1
+        if found:
+            looks = 2
+        elif bare <= known:
+            looks -= 1
         if not looks:
             return
+        known |= bare
         time.sleep(BETWEEN)
 
 
@@ -190,11 +197,11 @@ def _processes() -> list[int]:
         return []
 
 
-def _environment(pid: int) -> bytes:
+def _environment(pid: int) -> bytes | None:
     try:
         return Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:  # ended, or another user's
-        return b""
+        return None
 
 
 def _has_memory(pid: int) -> bool:
