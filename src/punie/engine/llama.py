@@ -117,6 +117,17 @@ class LlamaEngine:
         self._past: list[int] = []
         self._lock = asyncio.Lock()
 
+    def adapt(self, path: Path) -> None:
+        """Add a LoRA adapter in llama.cpp's format to what the model computes, its weights left as
+        they are. Raises ModelUnavailable when it is none or does not fit."""
+        _errors.clear()
+        adapter = self._llama.llama_adapter_lora_init(self._model, os.fsencode(path))
+        if not adapter:
+            raise ModelUnavailable(f"llama.cpp cannot load {str(path)!r}: {last_errors()}")
+        several, scales = (type(adapter) * 1)(adapter), (ctypes.c_float * 1)(1.0)
+        if self._llama.llama_set_adapters_lora(self._context, several, 1, scales):
+            raise ModelUnavailable(f"llama.cpp cannot use {str(path)!r}: {last_errors()}")
+
     def tokenize(self, pieces: Iterable[Piece]) -> list[int]:
         """Token ids of rendered pieces; special tokens are recognised in control pieces only."""
         ids: list[int] = []

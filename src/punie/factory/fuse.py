@@ -12,9 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from punie.errors import ModelUnavailable
+from punie.factory import fused
+from punie.factory.probes import TOLERATED
 from punie.models import base_file, described, read_card, sha256_of
 from punie.models.adapter import read_adapter
 from punie.models.fuse import Progress, fuse, retention
@@ -34,11 +36,16 @@ class FuseOptions(BaseModel):
     kind: Literal["F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_0"] = "Q8_0"
     """Number format of the adapted weights; F16 if the recipe has a table `[quantize]`."""
 
+    most_divergence: float = Field(default=TOLERATED, ge=0)
+    """Divergence from base + adapter, in nats a token, above which fusing has failed; for formats
+    below 8 bits it is only told."""
+
 
 def run(options: FuseOptions, progress: Progress | None = None) -> Path:
     """Fuse and return the outputs folder. `meta.json` states for the whole model and the worst
-    layer how much of the update is left and how large the rounding error is beside it. Raises
-    ModelUnavailable when base and adapter do not fit."""
+    layer how much of the update is left and how large the rounding error is beside it, and how
+    far the model's answers are from those of base + adapter (`factory.fused`). Raises
+    ModelUnavailable when base and adapter do not fit, or the answers are not theirs."""
     began = time.monotonic()
     base = options.base or base_file()
     source, model = options.adapter / "adapter.gguf", options.out / "model.gguf"
@@ -61,7 +68,12 @@ def run(options: FuseOptions, progress: Progress | None = None) -> Path:
     options.out.mkdir(parents=True, exist_ok=True)
     adapter = read_adapter(source)
     facts = described(card) | {"adapter_sha256": inputs["adapter"]}
-    fuse(base, adapter, model, options.kind, facts, progress)
+    part = model.with_suffix(".part.gguf")
+    fuse(base, adapter, part, options.kind, facts, progress)
+    figures = fused.beside(base, adapter, part, card["dialect"])
+    if fault := fused.fault(figures, options.kind, options.most_divergence):
+        raise ModelUnavailable(f"{fault}: it is left in {str(part)!r}")
+    part.replace(model)
     seconds = time.monotonic() - began
     kept = retention(base, adapter, model)
     worst = min(kept, key=lambda name: kept[name][0])
@@ -75,6 +87,7 @@ def run(options: FuseOptions, progress: Progress | None = None) -> Path:
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in packages},
         "seconds": round(seconds, 1),
+        "beside_adapter": figures,
         "update_kept": {
             "mean": round(sum(share for share, _ in kept.values()) / len(kept), 4),
             "worst": round(kept[worst][0], 4),

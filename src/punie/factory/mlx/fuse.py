@@ -26,14 +26,11 @@ from punie.errors import ModelUnavailable
 from punie.factory.mlx import model as models
 from punie.factory.mlx.card import intact, write_card
 from punie.factory.mlx.options import MlxFuseOptions
-from punie.factory.mlx.probes import answer, divergence, probes
+from punie.factory.mlx.probes import answer, probes
+from punie.factory.probes import TOLERATED, divergence
 from punie.factory.training.records import done_before, put_in_place, write_json
 from punie.models import sha256_of
 from punie.prompt import DIALECTS
-
-TOLERATED = 0.05
-"""Mean divergence (nats a token) between base + adapter and the fused model above which fusing
-counts as failed: float16 and bfloat16 stay far below, a lost adapter far above."""
 
 
 def run(options: MlxFuseOptions) -> Path:

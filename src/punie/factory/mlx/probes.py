@@ -10,34 +10,18 @@ import numpy.typing as npt
 from mlx_lm.models.cache import make_prompt_cache
 
 from punie.engine.folder import FolderTokenizer
-from punie.prompt import DIALECTS, SYSTEM_TUNED, Message, render
+from punie.factory.probes import WRITTEN, conversations
+from punie.prompt import DIALECTS, render
 
 Probe = list[int]
 """Token ids of a prompt with its reply."""
-WRITTEN = 8
-"""Tokens that are generated for each probe."""
-ASKED: tuple[tuple[str, str], ...] = (
-    ("who calls get_user?", 'print(find_references(symbol="get_user").reference_count)'),
-    ("which tests fail?", "for t in pytest_run().tests:\n    print(t.name, t.outcome)"),
-    ("lint errors in src/app.py", 'print(ruff_check("src/app.py").violation_count)'),
-    ("authors of the last 5 commits", "for c in git_log(count=5).commits:\n    print(c.author)"),
-    ("when do I rebase?", ""),
-)
-"""Questions and programs of the kind that the model is for."""
 
 
 def probes(tokenizer: FolderTokenizer, dialect: str) -> list[Probe]:
     """The probes in a model's own tokens."""
-    found: list[Probe] = []
-    for asked, code in ASKED:
-        messages: list[Message] = [
-            {"role": "system", "content": SYSTEM_TUNED},
-            {"role": "user", "content": asked},
-        ]
-        if code:
-            messages.append({"role": "assistant", "content": "", "code": code})
-        found.append(tokenizer.encode(render(messages, DIALECTS[dialect]))[0])
-    return found
+    return [
+        tokenizer.encode(render(messages, DIALECTS[dialect]))[0] for messages in conversations()
+    ]
 
 
 def answer(model: Any, probe: Probe) -> tuple[npt.NDArray[np.float32], list[int]]:
@@ -50,17 +34,3 @@ def answer(model: Any, probe: Probe) -> tuple[npt.NDArray[np.float32], list[int]
         following = model(mx.array([written[-1:]]), cache=cache)[0, -1]
         written.append(int(mx.argmax(following).item()))
     return found, written
-
-
-def divergence(wanted: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> float:
-    """Mean Kullback-Leibler divergence from `wanted` to `found`, both logits (length, vocab), in
-    nats a token."""
-    ours, theirs = _log_softmax(wanted), _log_softmax(found)
-    return float((np.exp(ours) * (ours - theirs)).sum(axis=-1).mean())
-
-
-def _log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    values = logits.astype(np.float64)
-    values -= values.max(axis=-1, keepdims=True)
-    result: npt.NDArray[np.float64] = values - np.log(np.exp(values).sum(axis=-1, keepdims=True))
-    return result

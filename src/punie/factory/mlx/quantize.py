@@ -27,7 +27,8 @@ from punie.errors import ModelUnavailable, UsageError
 from punie.factory.mlx import model as models
 from punie.factory.mlx.card import intact, weights_hash, write_card
 from punie.factory.mlx.options import MlxQuantizeOptions
-from punie.factory.mlx.probes import answer, divergence, probes
+from punie.factory.mlx.probes import answer, probes
+from punie.factory.probes import divergence
 from punie.factory.training.records import done_before, put_in_place, write_json
 from punie.prompt import DIALECTS
 
