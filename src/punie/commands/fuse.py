@@ -12,7 +12,10 @@ import click
 @click.option("--adapter", type=click.Path(path_type=Path), help="Default: out/<recipe>/adapter.")
 @click.option("--out", type=click.Path(path_type=Path), help="Default: out/<recipe>/model.")
 @click.option("--kind", help="Number format of the weights; default: the recipe's, else Q8_0.")
-def command(recipe: Path, adapter: Path | None, out: Path | None, kind: str | None) -> None:
+@click.option("--huggingface", is_flag=True, help="Write a Hugging Face folder as well.")
+def command(
+    recipe: Path, adapter: Path | None, out: Path | None, kind: str | None, huggingface: bool
+) -> None:
     """Fuse the adapter of RECIPE into its base: one GGUF file that the engine loads, or with the
     backend `mlx` an MLX folder."""
     from punie.errors import UsageError
@@ -21,11 +24,11 @@ def command(recipe: Path, adapter: Path | None, out: Path | None, kind: str | No
     from punie.factory.mlx import stages
 
     if stages.chosen(recipe):
-        if kind:
-            raise UsageError(f"--kind {kind!r} is for GGUF: [fuse] dtype says it for MLX")
+        if kind or huggingface:
+            raise UsageError("--kind and --huggingface are for GGUF: [fuse] dtype says it for MLX")
         click.echo(stages.fuse(recipe, adapter, out))
         return
-    given = {"adapter": adapter, "out": out, "kind": kind}
+    given = {"adapter": adapter, "out": out, "kind": kind, "huggingface": huggingface or None}
     files = recipes.files(recipes.folder(recipe), "fuse")
     chosen = files | {name: value for name, value in given.items() if value is not None}
     click.echo(run(recipes.options(FuseOptions, recipe, "fuse", chosen)))

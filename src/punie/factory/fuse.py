@@ -10,12 +10,12 @@ import platform
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from punie.errors import ModelUnavailable
-from punie.factory import fused
+from punie.factory import fused, huggingface
 from punie.factory.probes import TOLERATED
 from punie.models import base_file, described, read_card, sha256_of
 from punie.models.adapter import read_adapter
@@ -40,6 +40,9 @@ class FuseOptions(BaseModel):
     """Divergence from base + adapter, in nats a token, above which fusing has failed; for formats
     below 8 bits it is only told."""
 
+    huggingface: bool = False
+    """Whether the model is written as a Hugging Face folder, too: `huggingface` in `out`."""
+
 
 def run(options: FuseOptions, progress: Progress | None = None) -> Path:
     """Fuse and return the outputs folder. `meta.json` states for the whole model and the worst
@@ -61,7 +64,7 @@ def run(options: FuseOptions, progress: Progress | None = None) -> Path:
                 f" names (SHA-256 {inputs[name] or 'of no file'}, expected {wanted})"
             )
     meta = options.out / "meta.json"
-    given = json.loads(options.model_dump_json(include={"kind"}))
+    given = json.loads(options.model_dump_json(include={"kind", "huggingface"}))
     if _done(meta) == (inputs, given, sha256_of(model) if model.exists() else ""):
         return options.out
     meta.unlink(missing_ok=True)
@@ -74,6 +77,8 @@ def run(options: FuseOptions, progress: Progress | None = None) -> Path:
     if fault := fused.fault(figures, options.kind, options.most_divergence):
         raise ModelUnavailable(f"{fault}: it is left in {str(part)!r}")
     part.replace(model)
+    if options.huggingface:
+        huggingface.export(base, adapter, options.out / "huggingface", facts)
     seconds = time.monotonic() - began
     kept = retention(base, adapter, model)
     worst = min(kept, key=lambda name: kept[name][0])
@@ -101,7 +106,7 @@ def run(options: FuseOptions, progress: Progress | None = None) -> Path:
     return options.out
 
 
-def _done(meta: Path) -> tuple[dict[str, str], dict[str, str], str] | None:
+def _done(meta: Path) -> tuple[dict[str, str], dict[str, Any], str] | None:
     """Inputs, options and model's hash of a run that came to its end; None if none did."""
     try:
         done = json.loads(meta.read_text("utf-8"))

@@ -18,11 +18,14 @@ import numpy.typing as npt
 
 from punie.errors import ModelUnavailable
 from punie.models.adapter import Adapter
+from punie.models.chat_template import chat_template
 from punie.models.weights import dequantize, open_gguf
+from punie.prompt import DIALECTS
 
 Progress = Callable[[int, int, str], None]
 """Called with (bytes of the base done, bytes in all, text)."""
 
+TEMPLATE = "tokenizer.chat_template"
 FILE_TYPES = {
     "F32": gguf.LlamaFileType.ALL_F32,
     "F16": gguf.LlamaFileType.MOSTLY_F16,
@@ -104,8 +107,12 @@ def _copy_metadata(
     file_type: gguf.LlamaFileType,
     facts: dict[str, str],
 ) -> None:
-    """Copy all metadata but what the writer makes itself, and add `facts`."""
+    """Copy all metadata but what the writer makes itself, and add `facts`; the chat template is
+    the dialect's, if they name one."""
     own = {"general.architecture", "general.file_type", "general.name"}
+    if dialect := DIALECTS.get(facts.get("dialect", "")):
+        own.add(TEMPLATE)
+        writer.add_chat_template(chat_template(dialect))
     for key, entry in reader.fields.items():
         if key.startswith("GGUF.") or key in own:
             continue

@@ -4,6 +4,7 @@ tokenizer that gives llama.cpp's own ids."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import gguf
@@ -82,6 +83,10 @@ class TrainingTokenizer:
             ids += found
             trained += [piece.trained] * len(found)
         return ids, trained
+
+    def save(self, path: Path) -> None:
+        """Write it as a `tokenizer.json`; there control tokens in a text count as such."""
+        self._control.save(str(path))
 
     def decode(self, ids: list[int]) -> str:
         """The text of `ids`, control tokens visible."""
