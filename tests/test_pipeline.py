@@ -14,14 +14,16 @@ from tiny_pipeline import Bench, bench, verdicts
 pytest.importorskip("torch", reason="needs the extra `train`")
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
-STAGES = ("generate", "audit", "train", "fuse", "validate", "benchmark", "release")
+STAGES = (
+    "generate", "audit", "train", "fuse", "quantize", "validate", "benchmark", "release",
+)  # fmt: skip
 EQUAL = (
     "data/train.jsonl",
     "data/validation.jsonl",
     "audit/audit.md",
     "adapter/adapter.gguf",
     "adapter/adapter-f32.gguf",
-    "model/model.gguf",
+    "quantized/model.gguf",
 )
 """Outputs that a broken run must have byte for byte as an unbroken one."""
 
@@ -53,7 +55,8 @@ def test_a_recipe_becomes_a_release(made: Bench) -> None:
     for stage in STAGES:
         mark = json.loads((root / "stages" / f"{stage}.json").read_text())
         assert mark["outputs"], stage
-        assert all((root / name).is_file() for name in mark["outputs"])
+        left = {"model/model.gguf"} if stage == "fuse" else set()  # taken away once quantized
+        assert {name for name in mark["outputs"] if not (root / name).is_file()} == left
     release = json.loads((root / "release" / "release.json").read_text())
     home = made.folder / "data" / "models" / release["name"]
     for name in release["files"]:
@@ -61,6 +64,8 @@ def test_a_recipe_becomes_a_release(made: Bench) -> None:
     card = (home / "MODEL_CARD.md").read_text()
     report = json.loads((root / "validation" / "smoke.json").read_text())
     assert f"| all | {report['passed']} / {report['total']} |" in card
+    assert [one["temperature"] for one in report["samples"]] == [0.0, 0.7]
+    assert list(report["baselines"]) == ["keywords", "nearest"]
     assert "not held to the gate of the specification" in card
     assert release["tokenizer"]["tokens"] == 1024
     assert not (made.folder / "data" / "models" / "active.json").exists()
@@ -126,6 +131,7 @@ def test_killed_in_every_stage_it_ends_as_an_unbroken_run(made: Bench) -> None:
         ("train", grown("adapter/log.jsonl", 2)),
         ("train, later", grown("adapter/log.jsonl", 4)),
         ("fuse", begun("fuse")),
+        ("quantize", begun("quantize")),
         ("validate", begun("validate")),
         ("benchmark", begun("benchmark")),
         ("release", begun("release")),
@@ -146,7 +152,7 @@ def test_killed_in_every_stage_it_ends_as_an_unbroken_run(made: Bench) -> None:
 @pytest.mark.parametrize(
     ("name", "stage"),
     [("data/train.jsonl", "generate"), ("adapter/adapter.gguf", "train"),
-     ("model/model.gguf", "fuse")],
+     ("quantized/model.gguf", "quantize")],
 )  # fmt: skip
 def test_a_damaged_output_is_named_and_nothing_is_built_on_it(
     copied: Bench, name: str, stage: str

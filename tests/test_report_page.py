@@ -59,6 +59,17 @@ def report(cases: list[dict[str, Any]], name: str) -> dict[str, Any]:
         "false_calls": [0, 1],
         "false_refusals": [0, 1],
         "generate_ms": {"median": 500.0, "max": 900.0},
+        "samples": [
+            {"temperature": 0.7, "samples": 2, "passed": [5, 6], "total": 9, "all": 4, "any": 7}
+        ],
+        "baselines": {
+            "keywords": {
+                "passed": 3,
+                "total": 9,
+                "interval": [0.1, 0.6],
+                "paired": {"cases": 9, "won": 4, "lost": 0, "p": 0.125},
+            }
+        },
         "cases": cases,
     }
 
@@ -139,7 +150,9 @@ def test_the_page_shows_every_stage_and_loads_nothing(folder: Path) -> None:
     for heading in ("Data", "Training", "Quantization", "Validation", "Transcripts"):
         assert f"<h2>{heading}</h2>" in text
     assert "git: 3 of 4, target 80%" in text
-    assert "2 won, 2 lost" in text
+    assert "2 won, 2 lost (McNemar, p = 1)" in text
+    assert "<td>5, 6</td><td>4 of 9</td><td>7 of 9</td>" in text.replace("\n", "")
+    assert "<td>3 of 9</td><td>10% to 60%</td><td>4, 0</td><td>0.125</td>" in text.replace("\n", "")
     assert "<files>" not in text
     assert text.count("class=case ") == 9
     low, high = wilson(3, 4)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from punie.factory.gate import TARGETS
+from punie.factory.paired import mcnemar
 from punie.factory.pipeline import bars, transcripts
 from punie.page import chart, document, key, table
 
@@ -183,7 +184,7 @@ def _validation(reports: dict[str, dict[str, Any]], gate: dict[str, Any] | None)
             f"<p class=soft>False calls {calls[0]} of {calls[1]}, false refusals {refusals[0]} of "
             f"{refusals[1]}; generation median {spent['median']:.0f} ms, longest "
             f"{spent['max']:.0f} ms. First faults: {faults}.</p>"
-            f"{_before(report, before)}"
+            f"{_sampled(report)}{_beside(report)}{_before(report, before)}"
         )
     legend = (
         "<p class=key><span><b class=own>■</b> this model</span><span><b class=other>■</b> the "
@@ -191,6 +192,38 @@ def _validation(reports: dict[str, dict[str, Any]], gate: dict[str, Any] | None)
         "<b class=alarm>┊</b> target</span></p>"
     )
     return f"<h2>Validation</h2>{legend}{''.join(parts)}" if parts else ""
+
+
+def _sampled(report: dict[str, Any]) -> str:
+    """How steady the answers are over samples, where there were several."""
+    rows = [
+        [
+            f"{one['temperature']:g}",
+            str(one["samples"]),
+            ", ".join(map(str, one["passed"])),
+            f"{one['all']} of {one['total']}",
+            f"{one['any']} of {one['total']}",
+        ]
+        for one in report.get("samples", ())
+    ]
+    head = ["temperature", "samples", "passed in each", "passed in all", "passed in any"]
+    return table(head, rows) if rows else ""
+
+
+def _beside(report: dict[str, Any]) -> str:
+    """What the model must beat, where it was graded."""
+    rows = [
+        [
+            name,
+            f"{one['passed']} of {one['total']}",
+            "{:.0%} to {:.0%}".format(*one["interval"]),
+            f"{one['paired']['won']}, {one['paired']['lost']}",
+            f"{one['paired']['p']:.3g}",
+        ]
+        for name, one in report.get("baselines", {}).items()
+    ]
+    head = ["baseline", "passed", "95 % interval", "the model wins, loses", "McNemar's p"]
+    return table(head, rows) if rows else ""
 
 
 def _before(report: dict[str, Any], before: dict[str, Any] | None) -> str:
@@ -203,7 +236,7 @@ def _before(report: dict[str, Any], before: dict[str, Any] | None) -> str:
     lost = [name for name in now if not now[name] and then.get(name) is True]
     return (
         f"<p>Beside {escape(before['model']['name'])} ({before['passed']} of {before['total']}): "
-        f"{len(won)} won, {len(lost)} lost.</p>"
+        f"{len(won)} won, {len(lost)} lost (McNemar, p = {mcnemar(len(won), len(lost)):.3g}).</p>"
         + "".join(
             f"<details><summary>{len(names)} {word}</summary>"
             f"<p>{escape(', '.join(names))}</p></details>"

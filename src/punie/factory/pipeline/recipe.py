@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -38,6 +38,12 @@ class ValidateOptions(_Table):
     """Suites by name, or TOML files relative to the recipe."""
     against: Literal["released", ""] = "released"
     """Whether the model in use is graded beside the new one."""
+    temperatures: tuple[Annotated[float, Field(ge=0, le=2)], ...] = Field((0.0,), min_length=1)
+    """Temperatures at which the new model is asked; the first one counts."""
+    samples: int = Field(default=1, ge=1)
+    """How often each question is asked above temperature 0: passed in all is told beside."""
+    baselines: tuple[Literal["untuned", "keywords", "nearest"], ...] = ()
+    """What is graded beside the new model; `nearest` reads this run's training rows."""
 
 
 class BenchmarkOptions(_Table):

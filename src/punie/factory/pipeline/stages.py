@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,19 @@ from punie import __version__, settings
 from punie.errors import ModelUnavailable, PunieError, StageFailed
 from punie.factory import benchmark, corpus, fuse, generate, intents, quantize, recipes, validate
 from punie.factory.audit import run as auditing
+from punie.factory.baselines import open_baseline
 from punie.factory.benchmark import Subject
 from punie.factory.corpus.sdist import cache_dir
 from punie.factory.pipeline import recipe, releasing
 from punie.factory.pipeline.marks import write_json
-from punie.factory.pipeline.recipe import digest
+from punie.factory.pipeline.recipe import ValidateOptions, digest
 from punie.factory.pipeline.running import Log, Plan, Stage
+from punie.factory.sampling import Draw, draws
 from punie.factory.suite import FOLDER as SUITES
 from punie.factory.suite import Suite, load_suite
 from punie.models import SHIPPED as SHIPPED_ADAPTER
 from punie.models import base_file, read_card, releases, sha256_of
-from punie.models.spec import open_model
+from punie.models.spec import Model, open_model
 from punie.terminal import Progress
 from punie.tool import load_tools, tools_hash
 from punie.trace import Store
@@ -147,16 +150,27 @@ def _validate(plan: Plan) -> dict[str, Any]:
         for suffix, (spec, sha256) in specs.items():
             path = plan.root / "validation" / f"{suite.name}{suffix}.json"
             asked = [repr(plan.recipe.sources.get(name)) for name in suite.workspaces]
-            key = digest(suite.sha256, sha256, _tools(), asked, __version__)
+            how = [] if suffix else [plan.recipe.shown("validate", WHAT), _rows_beside(plan)]
+            key = digest(suite.sha256, sha256, _tools(), asked, __version__, *how)
             report = _kept(path, key)
             if report is None:
                 plan.log.line(f"validate: {suite.name}, {spec}")
-                report = asyncio.run(_graded(plan, suite, spec)) | {"key": key}
+                report = asyncio.run(_graded(plan, suite, spec, own=not suffix)) | {"key": key}
                 write_json(path, report)
             facts[path.stem] = [report["passed"], report["total"]]
             if not suffix:
                 _remember(report)
     return facts
+
+
+def _rows_beside(plan: Plan) -> str:
+    """Hash of the training rows, where a baseline reads them."""
+    nearest = "nearest" in plan.recipe.options["validate"].baselines
+    return plan.sha("data/train.jsonl") if nearest else ""
+
+
+WHAT = frozenset({"suites", "against"})
+"""Options that say what is graded; the others say how."""
 
 
 def _kept(path: Path, key: str) -> dict[str, Any] | None:
@@ -168,15 +182,27 @@ def _kept(path: Path, key: str) -> dict[str, Any] | None:
         return None
 
 
-async def _graded(plan: Plan, suite: Suite, spec: str) -> dict[str, Any]:
+async def _graded(plan: Plan, suite: Suite, spec: str, *, own: bool) -> dict[str, Any]:
+    """The report of a suite; the model that is `own` is also sampled and put beside baselines."""
     settings = plan.settings.model_copy(update={"model": spec})
-    model = await open_model(settings, plan.log.progress)
-    try:
+    options: ValidateOptions = plan.recipe.options["validate"]
+    async with AsyncExitStack() as stack:
+        model = await open_model(settings, plan.log.progress)
+        stack.push_async_callback(model.engine.close)
+        beside: dict[str, Model] = {}
+        for name in options.baselines if own else ():
+            rows = plan.root / "data" / "train.jsonl"
+            beside[name] = await open_baseline(name, settings, plan.log.progress, rows)
+            stack.push_async_callback(beside[name].engine.close)
         report = await validate.run(
-            suite, model, settings, plan.log.now, sources=plan.recipe.sources
+            suite,
+            model,
+            settings,
+            plan.log.now,
+            draws=draws(options.temperatures, options.samples) if own else (Draw(),),
+            baselines=beside,
+            sources=plan.recipe.sources,
         )
-    finally:
-        await model.engine.close()
     return report.as_json(transcripts=True)
 
 
