@@ -34,6 +34,7 @@ LAYERS = (
         "navigation.answers",
         "page",
         "unpacking",
+        "scratch",
         "navigation.installed",
     ),
     ("threads", "navigation.headless"),

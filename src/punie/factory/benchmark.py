@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import platform
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from punie.errors import PunieError
 from punie.factory import watched
 from punie.factory.paired import latency
 from punie.models import default_model
+from punie.scratch import scratch
 
 PUNIE = [sys.executable, "-m", "punie"]
 
@@ -99,8 +99,8 @@ def run(
     fails is in its row as `error`. The time of a bare interpreter stands beside, as a measure of
     how busy the machine is."""
     bare: list[float] = []
-    with tempfile.TemporaryDirectory(prefix="punie-bench-") as temporary:
-        root = workspace or demo.create(Path(temporary) / "shop")
+    with scratch("bench") as temporary:
+        root = workspace or demo.create(temporary / "shop")
         for number in range(1, rounds + 1):
             for subject in subjects:
                 if subject.error:
@@ -108,7 +108,7 @@ def run(
                 progress(f"round {number} of {rounds}: {subject.name}")
                 bare.append(1000 * watched.run([sys.executable, "-c", "pass"])[0])
                 try:
-                    _ask(subject, root, questions, Path(temporary))
+                    _ask(subject, root, questions, temporary)
                 except (PunieError, ValueError, KeyError) as error:
                     subject.error = str(error)
     report = {

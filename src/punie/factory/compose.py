@@ -17,9 +17,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,7 @@ from punie.factory.expected import direct_facts, facts
 from punie.factory.intents import Direct, Intent, load, load_asides, load_unseen, plain
 from punie.factory.suite import FOLDER as SUITES
 from punie.factory.suite import Case, load_suite, unmet
+from punie.factory.workers import pool
 from punie.tool import Effect, Result, load_tools, tools_hash
 
 TRIES = 2
@@ -131,9 +130,9 @@ def run(
     drafts = plan(options, intents, names, known)
     rejects: Counter[str] = Counter()
     made: dict[str, list[list[Case]]] = {}
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with pool(workers) as makers:
         jobs = {
-            name: pool.submit(_workspace, built / name, drafts[name], out.parent / "parts")
+            name: makers.submit(_workspace, built / name, drafts[name], out.parent / "parts")
             for name in names
         }
         for number, (name, job) in enumerate(jobs.items(), 1):

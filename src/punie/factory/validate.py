@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from punie.factory.suite import AsReference, Case, Judge, Suite, Verdict, unmet,
 from punie.models.spec import Model
 from punie.navigation.lsp import Server
 from punie.sandbox import Sandbox
+from punie.scratch import scratch
 from punie.settings import Settings
 from punie.tool import load_tools
 from punie.workspace import Workspace
@@ -151,10 +151,10 @@ async def run(
     others = dict(baselines or {})
     asked = [*drawn, *others.values()]
     rows: list[list[Verdict]] = []
-    with tempfile.TemporaryDirectory(prefix="punie-suite-") as temporary:
+    with scratch("suite") as temporary:
         for name in suite.workspaces:
             progress(f"building the workspace {name}")
-            root = corpus.build(name, folder or Path(temporary), sources)
+            root = corpus.build(name, folder or temporary, sources)
             cases = [case for case in suite.cases if case.workspace == name]
             async for row in graded(cases, root, asked, settings):
                 rows.append(row)
@@ -180,10 +180,10 @@ async def check(
     """Run every reference program of a suite: what does not hold, a line each."""
     problems: list[str] = []
     settings = settings.model_copy(update={"yes": True, "read_only": False})
-    with tempfile.TemporaryDirectory(prefix="punie-suite-") as temporary:
+    with scratch("suite") as temporary:
         for name in suite.workspaces:
             progress(f"running the references on {name}")
-            workspace = Workspace(corpus.build(name, Path(temporary)))
+            workspace = Workspace(corpus.build(name, temporary))
             context = Context(
                 workspace, settings, Server(workspace, settings), Allow(), trusted=True
             )

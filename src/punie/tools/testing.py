@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tempfile
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from punie.errors import ToolFailure
+from punie.scratch import scratch
 from punie.testrun import Run, run_pytest
 from punie.tool import DEFAULT_LIMIT, Doc, Effect, Item, Result, cap, tool
 from punie.wrap import Context, notes
@@ -83,8 +83,8 @@ async def pytest_run(
 ) -> TestResult:
     """Run tests and report each one's outcome."""
     target = _target(context, path)
-    with tempfile.TemporaryDirectory(prefix="punie-tests-", ignore_cleanup_errors=True) as aside:
-        run = await run_pytest(context, target, Path(aside), node="::" in path)
+    with scratch("tests") as aside:
+        run = await run_pytest(context, target, aside, node="::" in path)
     problem = _problem(context, path, run)
     found = list(finished(context, run))
     tests, truncated = _most_telling(found)

@@ -11,16 +11,16 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from punie.errors import PunieError
 from punie.factory.corpus.sdist import CorpusError
 from punie.factory.examples.inventory import Inventory
+from punie.factory.workers import pool
 from punie.tool import load_tools, tools_hash
 
 Progress = Callable[[str], None]
@@ -54,10 +54,9 @@ def parts_folder(out: Path) -> Path:
 def work(jobs: Mapping[str, Job], workers: int, progress: Progress) -> None:
     """Make the parts of all jobs, by workspace. Raises `GenerationError` when one cannot be made,
     and what a job raises."""
-    # Fresh processes: a fork of one that has threads (torch, llama.cpp) may hang for ever.
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with pool(workers) as makers:
         running = {
-            pool.submit(job.function, job.target, *job.arguments): name
+            makers.submit(job.function, job.target, *job.arguments): name
             for name, job in jobs.items()
         }
         try:
@@ -65,7 +64,7 @@ def work(jobs: Mapping[str, Job], workers: int, progress: Progress) -> None:
                 done.result()
                 progress(f"{running[done]} done, {number} of {len(jobs)} workspaces")
         except (BrokenProcessPool, OSError) as error:
-            pool.shutdown(cancel_futures=True)
+            makers.shutdown(cancel_futures=True)
             what = f"{error}" if isinstance(error, OSError) else "a worker was killed"
             kept = sum(job.target.exists() for job in jobs.values())
             parts = next(iter(jobs.values())).target.parent
@@ -74,7 +73,7 @@ def work(jobs: Mapping[str, Job], workers: int, progress: Progress) -> None:
                 f"kept in {str(parts)!r}; mend that (memory, disk) and run the same command again."
             ) from error
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # else all others would be made first
+            makers.shutdown(cancel_futures=True)  # else all others would be made first
             raise
 
 

@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -25,6 +24,7 @@ from punie.factory.examples.inventory import Inventory
 from punie.factory.examples.rerun import Rerun, rerun
 from punie.navigation.lsp import Server
 from punie.sandbox import Outcome, Sandbox
+from punie.scratch import scratch
 from punie.settings import Settings
 from punie.tool import Effect, Result, Tool, load_tools, tools_hash
 from punie.workspace import Workspace
@@ -84,7 +84,6 @@ class Workshop:
         """End the children and remove the scratch copy."""
         if self._scratch is not None:
             await self._scratch.language_server.close()
-            shutil.rmtree(self._scratch.workspace.root.parent, ignore_errors=True)
         await self._stack.aclose()
 
     async def run(self, code: str) -> tuple[Outcome, str]:
@@ -197,8 +196,7 @@ class Workshop:
 
     def _scratch_context(self) -> Context:
         if self._scratch is None:
-            folder = Path(tempfile.mkdtemp(prefix="punie-scratch-"))
-            copy = folder / self.root.name
+            copy = self._stack.enter_context(scratch("scratch")) / self.root.name
             shutil.copytree(self.root, copy, symlinks=True)
             self._scratch = _context(copy, self.settings)
         return self._scratch
