@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -113,3 +114,17 @@ def test_an_untuned_model_is_asked_over_http(tmp_path: Path) -> None:
     assert found["tokens_per_second"] > 0
     assert 0 < found["load_ms"] < 1000 * (time.monotonic() - began)
     assert any("python" in name for name in found["memory_by_program"])
+
+
+def test_an_interrupt_ends_the_command_and_what_watches_it(tmp_path: Path) -> None:
+    sleeper = f"import os, pathlib, time; pathlib.Path({str(tmp_path / 'pid')!r}).write_text("
+    sleeper += "str(os.getpid())); time.sleep(60)"
+    script = "import sys\nfrom punie.factory import watched\n"
+    script += f"watched.run([sys.executable, '-c', {sleeper!r}])"
+    measuring = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        time.sleep(0.05)
+    measuring.send_signal(signal.SIGINT)
+    _, said = measuring.communicate(timeout=30)
+    assert "KeyboardInterrupt" in said
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()

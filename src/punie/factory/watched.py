@@ -89,10 +89,14 @@ def run(
 
     sampler = threading.Thread(target=sample)
     sampler.start()
-    out, _ = process.communicate(text)
-    seconds = time.perf_counter() - start
-    done.set()
-    sampler.join()
+    try:
+        out, _ = process.communicate(text)
+        seconds = time.perf_counter() - start
+    finally:  # interrupted: neither the command nor the thread may stay
+        process.kill()
+        process.wait()
+        done.set()
+        sampler.join()
     return seconds, out, peak
 
 
