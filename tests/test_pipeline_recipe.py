@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,3 +66,44 @@ def test_a_damaged_model_in_use_is_not_passed_over(
     with pytest.raises(StageFailed, match="'gone'"):
         stages._released(plan)
     shutil.rmtree(releases.home())
+
+
+COMPOSITION = """
+[composition]
+validation = 2
+preambles = 0.0
+
+[[composition.parts]]
+source = "core"
+intents = ["status_all", "log_authors"]
+single = 6
+
+[train]
+"""
+
+
+def test_a_composition_is_data_too_and_part_of_what_it_is_made_of(made: Bench) -> None:
+    made.change(r"\[train\]\n", COMPOSITION)
+    status, text = made.run("out", "--until", "generate")
+    assert status == 0, text
+    report = json.loads((made.folder / "out" / "data" / "meta.json").read_text("utf-8"))
+    counts = [report[split]["examples"] for split in ("train", "validation")]
+    assert counts == [4, 2]
+    status, text = made.run("out", "--until", "generate")
+    assert (status, "generate: done before" in text) == (0, True), text
+    made.change("single = 6", "single = 5")
+    status, text = made.run("out", "--until", "generate")
+    assert (status, "generate: done in" in text) == (0, True), text
+
+
+def test_a_composition_that_cannot_be_is_refused_before_any_work(made: Bench) -> None:
+    made.change(r"\[train\]\n", COMPOSITION.replace("log_authors", "none_such"))
+    assert "[composition]" in refused(made)
+    assert "unknown intents ['none_such']" in refused(made)
+
+
+def test_a_recipe_for_mlx_is_told_how_to_go_on(made: Bench) -> None:
+    made.change(r"\[train\]\n", '[train]\nbackend = "mlx"\n')
+    assert "[train] backend 'mlx': a pipeline trains with torch; run the stages" in refused(made)
+    made.change('backend = "mlx"', 'backend = "torch"')
+    assert read(made.recipe, TABLES).options["train"].rank == 4

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from punie.errors import PunieError, UsageError
 from punie.factory import corpus, generate, recipes
 from punie.factory.audit.norms import of_recipe
+from punie.factory.composition import parts
+from punie.factory.composition.parts import Composition
 from punie.factory.corpus import Source
 from punie.factory.fuse import FuseOptions
 from punie.factory.gate import Gate
@@ -80,6 +82,8 @@ class Recipe:
     """Workspaces of the corpus, by name."""
     training: tuple[str, ...]
     """Those that the examples are made on."""
+    composition: Composition | None = None
+    """What `[composition]` states: then the data has exactly these parts."""
 
     @property
     def name(self) -> str:
@@ -114,11 +118,17 @@ def read(path: Path, known: Sequence[str]) -> Recipe:
             mistakes.append(f"[{table}] {error}")
         return None
 
+    tables_known = [*known, "composition"]
     for name, table in tables.items():
-        if name not in known:
+        if name not in tables_known:
             mistakes.append(f"[{name}] is no stage; there are: {', '.join(known)}")
         elif not isinstance(table, dict):
             mistakes.append(f"{name} = {table!r} must be a table")
+        elif name == "train" and (backend := table.pop("backend", "torch")) != "torch":
+            mistakes.append(
+                f"[train] backend {backend!r}: a pipeline trains with torch; run the stages by"
+                " their commands: punie generate, audit, train, fuse, quantize, validate"
+            )
     if mistakes:
         raise UsageError("\n  ".join([f"recipe {str(path)!r} cannot be used:", *mistakes]))
 
@@ -136,6 +146,7 @@ def read(path: Path, known: Sequence[str]) -> Recipe:
         "release": lambda: ReleaseOptions.model_validate(tables.get("release", {})),
     }
     options = {name: attempt(name, make) for name, make in makers.items()}
+    composition = attempt("composition", lambda: parts.read(path))
     if "quantize" in tables and (made := options["fuse"]) and made.kind not in UNQUANTIZED:
         mistakes.append(
             f"[fuse] kind {made.kind!r} is quantized already: with [quantize] it must be one of"
@@ -187,7 +198,7 @@ def read(path: Path, known: Sequence[str]) -> Recipe:
         mistakes.append(f"[release] name {release.name!r}: letters, digits, . _ -")
     if mistakes:
         raise UsageError("\n  ".join([f"recipe {str(path)!r} cannot be used:", *mistakes]))
-    return Recipe(path, tables, options, tuple(suites), sources, training)
+    return Recipe(path, tables, options, tuple(suites), sources, training, composition)
 
 
 def digest(*parts: Any) -> str:

@@ -15,6 +15,7 @@ from punie.factory import benchmark, corpus, fuse, generate, intents, quantize, 
 from punie.factory.audit import run as auditing
 from punie.factory.baselines import open_baseline
 from punie.factory.benchmark import Subject
+from punie.factory.composition import run as composed
 from punie.factory.corpus.sdist import cache_dir
 from punie.factory.pipeline import recipe, releasing
 from punie.factory.pipeline.marks import write_json
@@ -47,9 +48,11 @@ def _generate(plan: Plan) -> dict[str, Any]:
     for number, name in enumerate(names, 1):
         plan.log.now(f"building {name} ({number} of {len(names)})")
         corpus.build(name, _built(), recipe.sources)
-    made = generate.run(
-        recipe.options["generate"], _built(), names, plan.root / "data", plan.workers, plan.log.now
-    )
+    options, place = recipe.options["generate"], (plan.root / "data", plan.workers, plan.log.now)
+    if recipe.composition:
+        made = composed.run(recipe.composition, options.seed, _built(), names, *place)
+    else:
+        made = generate.run(options, _built(), names, *place)
     return {split: made[split]["examples"] for split in ("train", "validation")}
 
 
@@ -59,6 +62,8 @@ def _data_is_of(plan: Plan) -> dict[str, Any]:
     words += sorted(intents.beside.files())
     places = {name: vars(recipe.sources[name]) for name in recipe.training}
     made_of = {"tools": _tools(), "intents": digest(*words), "corpus": digest(places)}
+    if recipe.composition:
+        made_of["composition"] = digest(recipe.composition.model_dump(mode="json"))
     if again := recipe.options["generate"].replay_from:
         made_of["replay"] = digest(Path(again) / "train.jsonl")
     return made_of
