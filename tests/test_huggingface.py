@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +124,44 @@ def test_a_folder_that_was_there_is_replaced_as_a_whole(made: Path, base: Path) 
     run_fuse(FuseOptions.model_validate(given | {"huggingface": True}))
     assert not (made / "huggingface" / "old.txt").exists()
     assert not list(made.glob("huggingface-*"))
+
+
+@pytest.mark.parametrize("lost", ["the folder", "the weights", "a part of the weights"])
+def test_a_folder_that_is_gone_or_damaged_is_made_anew(made: Path, base: Path, lost: str) -> None:
+    weights = made / "huggingface" / "model.safetensors"
+    whole = weights.read_bytes()
+    if lost == "the folder":
+        shutil.rmtree(weights.parent)
+    elif lost == "the weights":
+        weights.unlink()
+    else:
+        weights.write_bytes(whole[:-9])
+    given = {"adapter": made.parent / "adapter", "out": made, "base": base, "kind": "F32"}
+    run_fuse(FuseOptions.model_validate(given | {"huggingface": True}))
+    assert weights.read_bytes() == whole
+
+
+def test_all_may_read_what_was_written(made: Path) -> None:
+    modes = {path.name: path.stat().st_mode & 0o444 for path in (made / "huggingface").iterdir()}
+    assert set(modes.values()) == {0o444}, modes
+
+
+def test_without_the_extra_nothing_is_begun(made: Path, base: Path, tmp_path: Path) -> None:
+    program = """
+import sys
+sys.modules["safetensors"] = None
+from pathlib import Path
+from punie.errors import ModelUnavailable
+from punie.factory.fuse import FuseOptions, run
+adapter, out, base = map(Path, sys.argv[1:])
+try:
+    run(FuseOptions(adapter=adapter, out=out, base=base, huggingface=True))
+except ModelUnavailable as error:
+    print(error)
+"""
+    places = [str(made.parent / "adapter"), str(tmp_path / "out"), str(base)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *places], capture_output=True, text=True, check=True
+    )
+    assert "needs the extra 'train'" in done.stdout
+    assert not (tmp_path / "out").exists()

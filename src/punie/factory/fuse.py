@@ -65,8 +65,12 @@ def run(options: FuseOptions, progress: Progress | None = None) -> Path:
             )
     meta = options.out / "meta.json"
     given = json.loads(options.model_dump_json(include={"kind", "huggingface"}))
-    if _done(meta) == (inputs, given, sha256_of(model) if model.exists() else ""):
+    weights = options.out / "huggingface" / huggingface.WEIGHTS
+    made = {"model.gguf": model} | ({"huggingface": weights} if options.huggingface else {})
+    if _done(meta) == (inputs, given, _hashes(made)):
         return options.out
+    if options.huggingface:
+        huggingface.require()
     meta.unlink(missing_ok=True)
     options.out.mkdir(parents=True, exist_ok=True)
     adapter = read_adapter(source)
@@ -78,7 +82,7 @@ def run(options: FuseOptions, progress: Progress | None = None) -> Path:
         raise ModelUnavailable(f"{fault}: it is left in {str(part)!r}")
     part.replace(model)
     if options.huggingface:
-        huggingface.export(base, adapter, options.out / "huggingface", facts)
+        huggingface.export(base, adapter, weights.parent, facts)
     seconds = time.monotonic() - began
     kept = retention(base, adapter, model)
     worst = min(kept, key=lambda name: kept[name][0])
@@ -87,7 +91,7 @@ def run(options: FuseOptions, progress: Progress | None = None) -> Path:
         "stage": "fuse",
         "options": given,
         "inputs": inputs,
-        "outputs": {"model.gguf": sha256_of(model), "bytes": model.stat().st_size},
+        "outputs": _hashes(made) | {"bytes": model.stat().st_size},
         "card": {key: card.get(key) for key in ("name", "dialect", "tools_hash")},
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in packages},
@@ -106,10 +110,16 @@ def run(options: FuseOptions, progress: Progress | None = None) -> Path:
     return options.out
 
 
-def _done(meta: Path) -> tuple[dict[str, str], dict[str, Any], str] | None:
-    """Inputs, options and model's hash of a run that came to its end; None if none did."""
+def _hashes(files: dict[str, Path]) -> dict[str, str]:
+    """SHA-256 of each file; empty for one that there is not."""
+    return {name: sha256_of(path) if path.exists() else "" for name, path in files.items()}
+
+
+def _done(meta: Path) -> tuple[dict[str, str], dict[str, Any], dict[str, str]] | None:
+    """Inputs, options and outputs' hashes of a run that came to its end; None if none did."""
     try:
         done = json.loads(meta.read_text("utf-8"))
-        return done["inputs"], done["options"], done["outputs"]["model.gguf"]
-    except (OSError, ValueError, KeyError, TypeError):
+        hashes = {name: said for name, said in done["outputs"].items() if name != "bytes"}
+        return done["inputs"], done["options"], hashes
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

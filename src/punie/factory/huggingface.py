@@ -23,18 +23,30 @@ from punie.models.fuse import fuse
 from punie.models.weights import field, open_gguf, shape_of
 from punie.prompt import DIALECTS
 
+WEIGHTS = "model.safetensors"
+"""The file that is not written without all the others: the folder appears whole."""
 
-def export(base: Path, adapter: Adapter, out: Path, facts: Mapping[str, str]) -> None:
-    """Write the folder `out`, as a whole or not at all; what was there goes. `facts` are those of
-    the model's card. Raises ModelUnavailable without the extra `train`."""
+
+def require() -> None:
+    """Raises ModelUnavailable without the extra `train`."""
     try:
-        from safetensors.numpy import save_file
+        import safetensors.numpy  # noqa: F401
 
-        from punie.factory.training.base import TrainingTokenizer, weights
+        import punie.factory.training.base  # noqa: F401
     except ImportError as error:
         raise ModelUnavailable(
             f"a Hugging Face folder needs the extra 'train' ({error}): pip install -e '.[train]'"
         ) from None
+
+
+def export(base: Path, adapter: Adapter, out: Path, facts: Mapping[str, str]) -> None:
+    """Write the folder `out`, as a whole or not at all; what was there goes. `facts` are those of
+    the model's card. Raises ModelUnavailable without the extra `train`."""
+    require()
+    from safetensors.numpy import save_file
+
+    from punie.factory.training.base import TrainingTokenizer, weights
+
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="huggingface-", dir=out.parent) as name:
         part = Path(name) / "folder"
@@ -45,7 +57,8 @@ def export(base: Path, adapter: Adapter, out: Path, facts: Mapping[str, str]) ->
             key: np.ascontiguousarray(values, dtype=np.float16)
             for key, values in weights(reader).items()
         }
-        save_file(state, part / "model.safetensors", {"format": "pt"})
+        save_file(state, part / WEIGHTS, {"format": "pt"})
+        (part / WEIGHTS).chmod(0o644)  # safetensors lets nobody but its owner read it
         TrainingTokenizer(reader).save(part / "tokenizer.json")
         ends = {"bos_token_id": _number(reader, "bos"), "eos_token_id": _number(reader, "eos")}
         _write(part / "config.json", _config(reader, tied="lm_head.weight" not in state) | ends)
