@@ -25,12 +25,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from punie.factory.huggingface import config
 from punie.factory.suite import load_suite
 from punie.factory.train import Trainer
 from punie.factory.training.base import LINEARS, weights
 from punie.factory.training.options import TrainOptions
 from punie.factory.training.rows import Row, balanced
-from punie.models.weights import open_gguf, shape_of
+from punie.models.weights import open_gguf
 from punie.prompt import SYSTEM_TUNED
 
 
@@ -57,19 +58,7 @@ class Bare:
     def __init__(self, trainer: Trainer) -> None:
         options = trainer.options
         reader = open_gguf(options.base_file)
-        shape = shape_of(reader)
-        config = LlamaConfig(
-            vocab_size=shape.vocab,
-            hidden_size=shape.hidden,
-            intermediate_size=shape.ffn,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads,
-            num_key_value_heads=shape.kv_heads,
-            rms_norm_eps=shape.norm_eps,
-            rope_theta=shape.rope_base,
-            tie_word_embeddings=True,
-        )
-        self.model = LlamaForCausalLM(config)
+        self.model = LlamaForCausalLM(LlamaConfig(**config(reader, tied=True))).float()
         state = {name: torch.tensor(values) for name, values in weights(reader).items()}
         self.model.load_state_dict(state, strict=False)
         self.model.to(trainer.dtype).requires_grad_(False)

@@ -26,6 +26,7 @@ for r in found.references:
         "linter passing yes/no",
         "one number, no list: type errors in {path}",
         "how many are there? don't list them",
+        "just the number of tests that reach the parser",
         "the total, without listing them",
     ],
 )
@@ -43,6 +44,7 @@ def test_words_that_want_a_figure_alone(phrasing: str) -> None:
         "line numbers alone do not help me",
         "how many uses has {symbol}?",
         "each file with its number only",
+        "how many tests reach the parser? name them",
     ],
 )
 def test_words_that_want_more(phrasing: str) -> None:

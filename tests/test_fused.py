@@ -89,6 +89,14 @@ def test_a_fusion_that_is_too_far_off_is_not_called_done(
     assert not (tmp_path / "out" / "meta.json").exists()
 
 
+def test_a_model_that_writes_otherwise_is_at_fault() -> None:
+    figures = {"divergence": 0.01, "probes_written_alike": [3, 5]}
+    assert not fused.fault(figures, "F16")
+    assert "for 2 of 5 prompts" in fused.fault(figures | {"probes_written_alike": [2, 5]}, "F16")
+    assert not fused.fault(figures | {"probes_written_alike": [0, 5]}, "Q4_0")
+    assert "nan nats" in fused.fault(figures | {"divergence": float("nan")}, "F16")
+
+
 def test_a_full_fine_tuning_is_held_against_float32(base: Path, tmp_path: Path) -> None:
     options = maker(base, tmp_path)(tmp_path / "full", method="full", learning_rate=3e-3)
     trained = run(options, quiet)

@@ -15,6 +15,7 @@ from punie.engine.llama import LlamaEngine
 from punie.errors import UsageError
 from punie.factory.fuse import FuseOptions
 from punie.factory.fuse import run as run_fuse
+from punie.factory.huggingface import config
 from punie.models.adapter import read_adapter
 from punie.models.fuse import fuse
 from punie.models.weights import open_gguf, shape_of
@@ -99,18 +100,8 @@ def test_network_and_gradients_agree_with_transformers(
     state = {name: torch.tensor(values) for name, values in weights(reader).items()}
     embedding = state["model.embed_tokens.weight"]
     reference = transformers.LlamaForCausalLM(
-        transformers.LlamaConfig(
-            vocab_size=shape.vocab,
-            hidden_size=shape.hidden,
-            intermediate_size=shape.ffn,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads,
-            num_key_value_heads=shape.kv_heads,
-            rms_norm_eps=shape.norm_eps,
-            rope_theta=shape.rope_base,
-            tie_word_embeddings=True,
-        )
-    )
+        transformers.LlamaConfig(**config(reader, tied=True))
+    ).float()
     network = LoraLlama(
         shape,
         state,

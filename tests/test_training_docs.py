@@ -21,6 +21,7 @@ def _shown(default: Any) -> str:
 @pytest.mark.parametrize("name", TrainOptions.model_fields)
 def test_option_stands_on_the_page(name: str) -> None:
     field = TrainOptions.model_fields[name]
+    assert "\n" not in str(field.description)  # a row of a table is one line
     default = "required" if field.is_required() else _shown(field.default)
     assert f"| `{name}` | {default} | {field.description} |" in PAGE.read_text("utf-8")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from tiny_llama import write_tiny
 pytestmark = [pytest.mark.train]
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
+from punie.factory.suite import FOLDER as SUITES  # noqa: E402
 from punie.factory.suite import load_suite  # noqa: E402
 from punie.factory.train import Trainer, run  # noqa: E402
 from punie.factory.training.options import TrainOptions  # noqa: E402
@@ -215,8 +217,26 @@ def test_the_candidate_that_answers_most_is_kept(make: Maker, tmp_path: Path) ->
 
 
 def test_a_suite_that_is_only_reported_chooses_nothing(make: Maker, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'forty' is for reporting only"):
-        make(tmp_path / "out", score_suite="forty")
+    copied = tmp_path / "mine.toml"
+    shutil.copy(SUITES / "forty.toml", copied)
+    for suite in ("forty", "test", str(copied)):
+        with pytest.raises(UsageError, match="only reports"):
+            run(make(tmp_path / "out", score_suite=suite), quiet)
+
+
+def test_scores_of_another_suite_are_not_gone_on_with(make: Maker, tmp_path: Path) -> None:
+    suite = tmp_path / "mine.toml"
+    shutil.copy(Path(__file__).parent.parent / "recipes" / "smoke-suite.toml", suite)
+    options = make(tmp_path / "out", score_suite=str(suite), checkpoint_minutes=0)
+
+    def stop(done: int, total: int, text: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(options, stop, lambda trainer: 0.5)
+    suite.write_text(suite.read_text() + "# changed\n")
+    with pytest.raises(UsageError, match=r"inputs\.score_suite"):
+        run(options, quiet, lambda trainer: 0.5)
 
 
 def test_a_suite_is_thinned_evenly() -> None:

@@ -9,13 +9,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from punie import demo
+from punie.scratch import scratch
 
 ANSWER = {
     "query": str,
@@ -236,8 +236,8 @@ def _exec(bench: Bench, code: str, status: int) -> str:
 def run(show: Callable[[str, str], None]) -> bool:
     """Run all checks, telling `show` each name and what was wrong; True when nothing was."""
     fine = True
-    with tempfile.TemporaryDirectory(prefix="punie-contract-") as folder:
-        bench = Bench(Path(folder))
+    with scratch("contract") as folder:
+        bench = Bench(folder)
         for name, check in checks(bench):
             try:
                 wrong = check()

@@ -64,7 +64,7 @@ def run(options: FuseOptions, progress: Progress | None = None) -> Path:
                 f" names (SHA-256 {inputs[name] or 'of no file'}, expected {wanted})"
             )
     meta = options.out / "meta.json"
-    given = json.loads(options.model_dump_json(include={"kind", "huggingface"}))
+    given = json.loads(options.model_dump_json(include={"kind", "huggingface", "most_divergence"}))
     weights = options.out / "huggingface" / huggingface.WEIGHTS
     made = {"model.gguf": model} | ({"huggingface": weights} if options.huggingface else {})
     if _done(meta) == (inputs, given, _hashes(made)):

@@ -60,12 +60,17 @@ def beside(base: Path, adapter: Adapter, fused: Path, dialect: str) -> dict[str,
 def fault(figures: dict[str, Any], kind: str, most: float = TOLERATED) -> str:
     """What is wrong with the figures of a model of number format `kind` if at most `most` nats a
     token are tolerated; empty when nothing."""
-    if kind not in EXACT or figures["divergence"] <= most:  # no number is not below it either
+    alike, asked = figures["probes_written_alike"]
+    if kind not in EXACT:
         return ""
-    return (
-        f"the fused model differs from base + adapter by {figures['divergence']} nats a token"
-        f" (at most {most})"
-    )
+    if not figures["divergence"] <= most:  # no number is not below it either
+        return (
+            f"the fused model differs from base + adapter by {figures['divergence']} nats a token"
+            f" (at most {most})"
+        )
+    if 2 * alike < asked:  # two tokens may be equally likely; not before most replies
+        return f"the fused model writes as base + adapter do for {alike} of {asked} prompts only"
+    return ""
 
 
 def _reference(base: Path, adapter: Adapter, folder: Path, dialect: str) -> LlamaEngine:

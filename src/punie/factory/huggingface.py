@@ -1,4 +1,4 @@
-"""A fused model as a Hugging Face folder, for transformers, vLLM and whatever reads such folders.
+"""A fused model as a Hugging Face folder, for transformers, mlx-lm and the like.
 
 The weights are those of base + adapter in float16, never of a quantized file; q and k are in
 transformers' row order; the tokenizer gives llama.cpp's ids; its chat template is the dialect's.
@@ -41,7 +41,8 @@ def require() -> None:
 
 def export(base: Path, adapter: Adapter, out: Path, facts: Mapping[str, str]) -> None:
     """Write the folder `out`, as a whole or not at all; what was there goes. `facts` are those of
-    the model's card. Raises ModelUnavailable without the extra `train`."""
+    the model's card. Raises ModelUnavailable without the extra `train`, or when a value is beyond
+    float16."""
     require()
     from safetensors.numpy import save_file
 
@@ -57,11 +58,13 @@ def export(base: Path, adapter: Adapter, out: Path, facts: Mapping[str, str]) ->
             key: np.ascontiguousarray(values, dtype=np.float16)
             for key, values in weights(reader).items()
         }
+        if over := [name for name, values in state.items() if not np.isfinite(values).all()]:
+            raise ModelUnavailable(f"values of {', '.join(over[:5])} are beyond float16")
         save_file(state, part / WEIGHTS, {"format": "pt"})
         (part / WEIGHTS).chmod(0o644)  # safetensors lets nobody but its owner read it
         TrainingTokenizer(reader).save(part / "tokenizer.json")
         ends = {"bos_token_id": _number(reader, "bos"), "eos_token_id": _number(reader, "eos")}
-        _write(part / "config.json", _config(reader, tied="lm_head.weight" not in state) | ends)
+        _write(part / "config.json", config(reader, tied="lm_head.weight" not in state) | ends)
         _write(part / "generation_config.json", {"do_sample": False} | ends)
         _write(part / "tokenizer_config.json", _tokenizer(reader, facts, ends))
         _write(part / "punie.json", dict(facts))
@@ -70,7 +73,9 @@ def export(base: Path, adapter: Adapter, out: Path, facts: Mapping[str, str]) ->
         part.rename(out)
 
 
-def _config(reader: gguf.GGUFReader, *, tied: bool) -> dict[str, Any]:
+def config(reader: gguf.GGUFReader, *, tied: bool) -> dict[str, Any]:
+    """What transformers' `LlamaConfig` holds of a model whose output layer is the embedding
+    (`tied`) or its own."""
     shape = shape_of(reader)
     return {
         "architectures": ["LlamaForCausalLM"],

@@ -32,7 +32,7 @@ from punie.factory.quantizing.levels import (
 )
 from punie.factory.quantizing.picture import picture
 from punie.factory.quantizing.rule import Measured, Rule, choose
-from punie.factory.suite import Suite, load_suite
+from punie.factory.suite import Suite, deciding
 from punie.models import base_file, describe_gguf, sha256_of
 from punie.models.adapter import read_adapter
 from punie.models.spec import open_model
@@ -42,8 +42,6 @@ from punie.terminal import Progress
 from punie.tool import load_tools, tools_hash
 
 T = TypeVar("T")
-FROZEN = ("forty", "test")
-"""Suites that only report: a level picked by them would be tuned on them."""
 
 
 class QuantizeOptions(BaseModel):
@@ -119,9 +117,7 @@ class _Stage:
         if not options.levels:
             raise UsageError("no level is given: [quantize] levels, or --level")
         self.options, self.settings, self.progress = options, settings, progress
-        self.suite: Suite | None = load_suite(options.suite) if options.suite else None
-        if self.suite and self.suite.sha256 in [load_suite(name).sha256 for name in FROZEN]:
-            raise UsageError(f"suite {options.suite!r} only reports: pick a level by another one")
+        self.suite: Suite | None = deciding(options.suite) if options.suite else None
         self.rows = divergence.held_out(options.rows, options.held_out, options.seed)
         self.facts = describe_gguf(options.model)
         if self.facts.dialect not in DIALECTS:

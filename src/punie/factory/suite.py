@@ -121,6 +121,19 @@ def frozen() -> dict[str, str]:
     return {Path(file).stem: sha256 for sha256, file in pairs}
 
 
+REPORTED = ("forty", "test")
+"""Suites that only report: what rests on them would be tuned on them."""
+
+
+def deciding(name: str) -> Suite:
+    """The suite by name or path, for a choice that will rest on it. Raises `UsageError` as
+    `load_suite` does, and for one that only reports, under whatever name."""
+    suite = load_suite(name)
+    if suite.sha256 in [load_suite(each).sha256 for each in REPORTED]:
+        raise UsageError(f"suite {name!r} only reports: choose by another one, as 'development'")
+    return suite
+
+
 class AsReference:
     """Approves only what a reference program of the case would do itself.
 

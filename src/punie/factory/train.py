@@ -104,8 +104,8 @@ class Trainer:
         judge: Judge | None = None,
     ) -> None:
         self.options, self.judge = options, judge
-        self.device = torch.device(options.device)
-        self.processes = processes or Processes(self.device)
+        self.processes = processes or Processes(torch.device(options.device))
+        self.device = self.processes.device
         torch.set_flush_denormal(True)
         reader = open_gguf(options.base_file)
         tokenizer, dialect = TrainingTokenizer(reader), DIALECTS[options.dialect]
@@ -113,7 +113,8 @@ class Trainer:
         self.held_out: Rows | None = None
         if options.validation:
             self.held_out = read_rows(options.validation, tokenizer, dialect, options.longest)
-        self.dtype = faster_dtype() if options.dtype == "auto" else getattr(torch, options.dtype)
+        dtype = faster_dtype() if options.dtype == "auto" else getattr(torch, options.dtype)
+        self.dtype = self.processes.agreed(dtype)  # a measurement may come out otherwise elsewhere
         state = {name: torch.tensor(values) for name, values in weights(reader).items()}
         self.network = LoraLlama(
             shape_of(reader),

@@ -9,7 +9,7 @@ import re
 from punie.factory.intents import Intent
 
 MORE = re.compile(
-    r"\bevidence\b|\bline numbers\b|\bsingle lines\b|don'?t want only|each\b", re.IGNORECASE
+    r"\bevidence\b|\bline numbers\b|\bsingle lines\b|don'?t want only|\beach\b", re.IGNORECASE
 )
 """Words that ask for what lies behind the figure, too."""
 ALONE = re.compile(

@@ -6,13 +6,13 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from punie.factory.examples.comparison import LONGEST, Facts, Like, compare
 from punie.factory.examples.inventory import Inventory
+from punie.scratch import scratch
 from punie.workspace import child_environment, program
 
 _LINT = re.compile(r"^(.+?):(\d+):(\d+): ([\w-]+?):? (\[\*\] )?(.*)$", re.MULTILINE)
@@ -72,8 +72,8 @@ def _output(inventory: Inventory, *command: str) -> str:
 
 def tests(inventory: Inventory, args: dict[str, Any]) -> Facts:
     """Counts, names, lines and outcomes from the JUnit report of a plain run."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "junit.xml"
+    with scratch("second-way") as folder:
+        report = folder / "junit.xml"
         options = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}", "-o", "addopts="]
         options += ["--maxfail=0", "--continue-on-collection-errors", "-o", "junit_family=xunit1"]
         python = f"{inventory.root / 'src'}{os.pathsep}{inventory.root}"

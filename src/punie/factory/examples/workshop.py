@@ -196,7 +196,7 @@ class Workshop:
 
     def _scratch_context(self) -> Context:
         if self._scratch is None:
-            copy = self._stack.enter_context(scratch("scratch")) / self.root.name
+            copy = self._stack.enter_context(scratch("workspace")) / self.root.name
             shutil.copytree(self.root, copy, symlinks=True)
             self._scratch = _context(copy, self.settings)
         return self._scratch

@@ -40,10 +40,10 @@ class ValidateOptions(_Table):
     """Suites by name, or TOML files relative to the recipe."""
     against: Literal["released", ""] = "released"
     """Whether the model in use is graded beside the new one."""
-    temperatures: tuple[Annotated[float, Field(ge=0, le=2)], ...] = Field((0.0,), min_length=1)
-    """Temperatures at which the new model is asked; the first one counts."""
+    temperatures: tuple[Annotated[float, Field(gt=0, le=2)], ...] = ()
+    """Temperatures at which the new model is asked beside 0, which alone counts."""
     samples: int = Field(default=1, ge=1)
-    """How often each question is asked above temperature 0: passed in all is told beside."""
+    """How often each question is asked at each of them; passed in all is told."""
     baselines: tuple[Literal["untuned", "keywords", "nearest"], ...] = ()
     """What is graded beside the new model; `nearest` reads this run's training rows."""
 

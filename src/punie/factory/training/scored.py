@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from punie import settings
 from punie.factory import fuse, validate
 from punie.factory.fuse import FuseOptions
-from punie.factory.suite import Suite, load_suite
+from punie.factory.suite import Suite, deciding
 from punie.factory.training.options import TrainOptions
 from punie.factory.training.outputs import card
 from punie.factory.training.records import write_json
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def judge(options: TrainOptions, mark: dict[str, Any]) -> Callable[[Trainer], float]:
     """What scores a trainer's network, 0 to 1: the share of the suite's questions (or of every
     n-th, so that they are about `score_cases`) that pass. Raises UsageError for no such suite."""
-    suite = thinned(load_suite(options.score_suite), options.score_cases)
+    suite = thinned(deciding(options.score_suite), options.score_cases)
 
     def score(trainer: Trainer) -> float:
         with tempfile.TemporaryDirectory(prefix="candidate-", dir=options.out) as name:
